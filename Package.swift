@@ -1,0 +1,49 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One strictness for every Swift target: the Swift 6 language mode of the tools version, no
+/// warning left standing, and imports that stay inside the file that wrote them, so that a foreign
+/// library cannot leak through the face that wraps it.
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+  name: "fusuma",
+  products: [.executable(name: "fusuma", targets: ["fusuma"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+  ],
+  targets: [
+    // The only places that include a foreign header.
+    .systemLibrary(name: "CFuse", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
+    .systemLibrary(
+      name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+    .target(
+      name: "CMRuby", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+      linkerSettings: [.linkedLibrary("mruby"), .linkedLibrary("m")]),
+
+    // Swift faces of the C libraries; each could serve another program.
+    .target(name: "Ruby", dependencies: ["CMRuby"], swiftSettings: strict),
+    .target(name: "FUSE", dependencies: ["CFuse"], swiftSettings: strict),
+    .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: strict),
+
+    .target(
+      name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "CJansson"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "fusuma",
+      dependencies: ["Host", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: strict),
+
+    .testTarget(name: "RubyTests", dependencies: ["Ruby"], swiftSettings: strict),
+    .testTarget(name: "FUSETests", dependencies: ["FUSE", "CFuse"], swiftSettings: strict),
+    .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
+    .testTarget(name: "HostTests", dependencies: ["Host"], swiftSettings: strict),
+    .testTarget(name: "MountTests", dependencies: ["fusuma"], swiftSettings: strict),
+  ]
+)
