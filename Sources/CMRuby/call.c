@@ -1,0 +1,206 @@
+// Calls: methods, fibers that take turns, and the members of stat-likes.
+//
+// Invariants: no exception leaves a fiber (Prelude/turn.rb rescues inside it; what comes out all
+// the same ends the fiber, not the process), and a fiber parks only where mruby lets it yield.
+
+#include "internal.h"
+
+enum { MOST_ARGUMENTS = 12 };
+
+struct send {
+  cmr_value receiver;
+  cmr_symbol method;
+  int64_t count;
+  const cmr_value *arguments;
+};
+
+static mrb_value send_method(mrb_state *mrb, void *data) {
+  struct send *send = data;
+  return mrb_funcall_argv(
+      mrb, cmr_unwrap(send->receiver), send->method, send->count,
+      (const mrb_value *)send->arguments);
+}
+
+cmr_result cmr_send(
+    cmr_vm *vm, cmr_value receiver, cmr_symbol method, int64_t count,
+    const cmr_value *arguments) {
+  return cmr_guard(vm, send_method, &(struct send){receiver, method, count, arguments});
+}
+
+// MARK: Arity
+
+static int32_t accepts(cmr_vm *vm, struct RClass *klass, cmr_symbol name) {
+  mrb_method_t method = mrb_method_search_vm(vm->mrb, &klass, name);
+  if (MRB_METHOD_UNDEF_P(method)) return -1;
+  // A C function, and a method made of one, reads its arguments itself.
+  if (MRB_METHOD_CFUNC_P(method)) return MRB_METHOD_NOARG_P(method) ? 0 : CMR_ANY;
+  const struct RProc *proc = MRB_METHOD_PROC(method);
+  if (MRB_PROC_CFUNC_P(proc)) return CMR_ANY;
+  const mrb_irep *irep = proc->body.irep;
+  if (!irep || *irep->iseq != OP_ENTER) return 0;
+  const mrb_code *code = irep->iseq + 1;
+  mrb_aspec spec = (mrb_aspec)code[0] << 16 | (mrb_aspec)code[1] << 8 | code[2];
+  if (MRB_ASPEC_REST(spec)) return CMR_ANY;
+  return (int32_t)(MRB_ASPEC_REQ(spec) + MRB_ASPEC_OPT(spec) + MRB_ASPEC_POST(spec));
+}
+
+int32_t cmr_accepts(cmr_vm *vm, cmr_value receiver, cmr_symbol method) {
+  return accepts(vm, mrb_class(vm->mrb, cmr_unwrap(receiver)), method);
+}
+
+int32_t cmr_instances_accept(cmr_vm *vm, cmr_value klass, cmr_symbol method) {
+  if (mrb_type(cmr_unwrap(klass)) != MRB_TT_CLASS) return -1;
+  return accepts(vm, mrb_class_ptr(cmr_unwrap(klass)), method);
+}
+
+// MARK: Turns
+
+struct turn {
+  cmr_value fiber, receiver;
+  cmr_symbol method;
+  int64_t count;
+  const cmr_argument *arguments;
+};
+
+static mrb_value make_argument(mrb_state *mrb, const cmr_argument *argument) {
+  switch (argument->kind) {
+    case CMR_ARGUMENT_VALUE: return cmr_unwrap(argument->value);
+    case CMR_ARGUMENT_INTEGER: return mrb_int_value(mrb, argument->integer);
+    case CMR_ARGUMENT_BYTES:
+      return mrb_str_new(mrb, argument->bytes.start, argument->bytes.count);
+  }
+  return mrb_nil_value();
+}
+
+static mrb_value turn_call(mrb_state *mrb, void *data) {
+  struct turn *turn = data;
+  mrb_value values[MOST_ARGUMENTS + 2];
+  mrb_int count = turn->count < MOST_ARGUMENTS ? turn->count : MOST_ARGUMENTS;
+  values[0] = cmr_unwrap(turn->receiver);
+  values[1] = mrb_symbol_value(turn->method);
+  for (mrb_int i = 0; i < count; i++) values[i + 2] = make_argument(mrb, &turn->arguments[i]);
+  return mrb_fiber_resume(mrb, cmr_unwrap(turn->fiber), count + 2, values);
+}
+
+static mrb_value turn_continue(mrb_state *mrb, void *data) {
+  struct turn *turn = data;
+  mrb_value outcome = cmr_unwrap(turn->receiver);
+  return mrb_fiber_resume(mrb, cmr_unwrap(turn->fiber), 1, &outcome);
+}
+
+static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *turn) {
+  vm->turn_raised = false;
+  cmr_result result = cmr_guard(vm, body, turn);
+  if (vm->mrb->exc) {
+    // An exception that left the fiber although its body rescues all: out of memory while rescuing.
+    result.value = cmr_wrap(mrb_obj_value(vm->mrb->exc));
+    result.raised = true;
+    vm->mrb->exc = NULL;
+  }
+  cmr_turn out = {.value = result.value, .outcome = CMR_RETURNED};
+  if (result.raised) {
+    out.outcome = CMR_ENDED;
+  } else if (vm->turn_raised) {
+    out.outcome = CMR_RAISED;
+  } else if (result.value.word == cmr_wrap(vm->parked).word) {
+    out.outcome = CMR_PARKED;
+  }
+  return out;
+}
+
+cmr_turn cmr_turn_call(
+    cmr_vm *vm, cmr_value fiber, cmr_value receiver, cmr_symbol method, int64_t count,
+    const cmr_argument *arguments) {
+  return run_turn(vm, turn_call, &(struct turn){fiber, receiver, method, count, arguments});
+}
+
+cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome) {
+  return run_turn(vm, turn_continue, &(struct turn){.fiber = fiber, .receiver = outcome});
+}
+
+void cmr_turn_raised(cmr_vm *vm) { vm->turn_raised = true; }
+
+cmr_value cmr_parked(const cmr_vm *vm) { return cmr_wrap(vm->parked); }
+
+bool cmr_can_park(const cmr_vm *vm, cmr_value fiber) {
+  mrb_value root = cmr_unwrap(fiber);
+  if (mrb_type(root) != MRB_TT_FIBER) return false;
+  const struct RFiber *host = (const struct RFiber *)mrb_ptr(root);
+  for (const struct mrb_context *c = vm->mrb->c; c; c = c->prev) {
+    for (const mrb_callinfo *ci = c->ci; ci >= c->cibase; ci--) {
+      if (ci->cci > 0) return false;
+    }
+    if (c->fib == host) return true;
+  }
+  return false;
+}
+
+// MARK: Members
+
+struct members {
+  cmr_value object;
+  const cmr_symbol *names;
+  uint32_t count;
+  cmr_value *values;
+  uint32_t present;
+};
+
+static mrb_value read_hash(mrb_state *mrb, struct members *members) {
+  mrb_value hash = cmr_unwrap(members->object);
+  for (uint32_t i = 0; i < members->count; i++) {
+    mrb_value key = mrb_symbol_value(members->names[i]);
+    mrb_value value = mrb_hash_fetch(mrb, hash, key, mrb_undef_value());
+    if (mrb_undef_p(value)) {
+      value = mrb_hash_fetch(mrb, hash, mrb_sym_str(mrb, members->names[i]), mrb_undef_value());
+    }
+    if (mrb_undef_p(value)) continue;
+    members->values[i] = cmr_wrap(value);
+    members->present |= 1u << i;
+  }
+  return mrb_nil_value();
+}
+
+static uint32_t shape(mrb_state *mrb, const struct members *members) {
+  cmr_vm *vm = mrb->ud;
+  struct RClass *klass = mrb_class(mrb, cmr_unwrap(members->object));
+  size_t slot = ((uintptr_t)klass >> 5) % CMR_SHAPES;
+  if (vm->shapes[slot].klass == klass && vm->shapes[slot].names == members->names) {
+    return vm->shapes[slot].present;
+  }
+  uint32_t present = 0;
+  for (uint32_t i = 0; i < members->count; i++) {
+    struct RClass *found = klass;
+    mrb_method_t method = mrb_method_search_vm(mrb, &found, members->names[i]);
+    if (!MRB_METHOD_UNDEF_P(method)) present |= 1u << i;
+  }
+  mrb_ary_set(mrb, vm->shape_classes, (mrb_int)slot, mrb_obj_value(klass));
+  vm->shapes[slot].klass = klass;
+  vm->shapes[slot].names = members->names;
+  vm->shapes[slot].present = present;
+  return present;
+}
+
+static mrb_value read_members(mrb_state *mrb, void *data) {
+  struct members *members = data;
+  if (mrb_hash_p(cmr_unwrap(members->object))) return read_hash(mrb, members);
+  uint32_t present = shape(mrb, members);
+  for (uint32_t i = 0; i < members->count; i++) {
+    if (!(present & 1u << i)) continue;
+    members->values[i] = cmr_wrap(
+        mrb_funcall_argv(mrb, cmr_unwrap(members->object), members->names[i], 0, NULL));
+  }
+  members->present = present;
+  return mrb_nil_value();
+}
+
+cmr_members cmr_read_members(
+    cmr_vm *vm, cmr_value object, const cmr_symbol *names, uint32_t count, cmr_value *values) {
+  struct members members = {object, names, count > 32 ? 32 : count, values, 0};
+  cmr_result result = cmr_guard(vm, read_members, &members);
+  return (cmr_members){
+      .present = members.present, .raised = result.raised, .exception = result.value};
+}
+
+void cmr_forget_members(cmr_vm *vm) {
+  for (size_t i = 0; i < CMR_SHAPES; i++) vm->shapes[i].klass = NULL;
+}

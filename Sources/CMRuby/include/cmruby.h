@@ -1,0 +1,228 @@
+// The guarded twin of mruby's C API: all that Swift can see of it.
+//
+//   normal flow        Swift -> cmr_x -> mrb_protect_error -> mruby ... returns -> Swift
+//   exception flow     Swift -> cmr_x -> mrb_protect_error <- longjmp - mruby; `raised` is set -> Swift
+//   a native method    mruby -> trampoline -> Swift fills a reply, returns -> only then C raises
+//
+// Invariant: no longjmp crosses a Swift frame. It is structural: this header does not include
+// mruby.h, so Swift cannot name a function that raises; what is declared here never does. A function
+// that could raise inside returns a `cmr_result`; the others only read.
+//
+// A value is good until the arena is restored below the point at which it was made, or for as long
+// as something that is rooted refers to it (cmr_root_set).
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// An mruby state with what the guard needs beside it.
+typedef struct cmr_vm cmr_vm;
+
+/// A Ruby value: one opaque word, which is mruby's own (word boxing).
+typedef struct {
+  uintptr_t word;
+} cmr_value;
+
+/// An interned name; 0 is none.
+typedef uint32_t cmr_symbol;
+
+/// What a call came to: a value, or the exception that it raised.
+typedef struct {
+  cmr_value value;
+  bool raised;
+} cmr_result;
+
+/// The types that the host tells apart.
+typedef enum {
+  CMR_NIL,
+  CMR_FALSE,
+  CMR_TRUE,
+  CMR_INTEGER,
+  CMR_FLOAT,
+  CMR_SYMBOL,
+  CMR_STRING,
+  CMR_ARRAY,
+  CMR_HASH,
+  CMR_EXCEPTION,
+  CMR_CLASS,
+  CMR_PROC,
+  CMR_OTHER,
+} cmr_type;
+
+/// Bytes that belong to somebody else. They may hold NUL and need not be UTF-8.
+typedef struct {
+  const char *_Nullable start;
+  size_t count;
+} cmr_bytes;
+
+// MARK: The machine (vm.c)
+
+/// What a native method is told: which one it is, its arguments, its block (nil where none).
+typedef struct {
+  uint32_t index;
+  int64_t count;
+  const cmr_value *_Nullable arguments;
+  cmr_value block;
+} cmr_call;
+
+/// Answers a native method: the value to return, or, with `raised`, the exception to raise.
+typedef cmr_result (*cmr_dispatch)(void *_Nullable context, const cmr_call *call);
+
+/// Opens a VM (mrb_open_allocf) whose natives are answered by `dispatch`; NULL when out of memory.
+cmr_vm *_Nullable cmr_open(cmr_dispatch dispatch, void *_Nullable context);
+void cmr_close(cmr_vm *vm);
+
+/// Defines `module.name` as the native number `index`; the module is made where it is missing.
+cmr_result cmr_define(cmr_vm *vm, const char *module, const char *name, uint32_t index);
+
+/// Where a source does not parse.
+typedef struct {
+  bool failed;
+  /// The source ends in the middle of something: a prompt would ask for another line.
+  bool incomplete;
+  int line;
+  int column;
+  char message[240];
+} cmr_syntax;
+
+/// Parses without running (mrb_parse_nstring).
+cmr_syntax cmr_check(cmr_vm *vm, cmr_bytes source, const char *file);
+/// Parses and runs at the top level, from C: no Fiber.yield can leave it.
+cmr_result cmr_evaluate(cmr_vm *vm, cmr_bytes source, const char *file);
+
+/// The VM's memory: bytes that are allocated now, and all that ever were.
+typedef struct {
+  size_t live;
+  size_t total;
+  /// Bytes over which an allocation is refused (a full collection, then NoMemoryError); 0 is none.
+  size_t limit;
+  size_t objects;
+} cmr_memory;
+cmr_memory cmr_memory_use(const cmr_vm *vm);
+void cmr_memory_limit(cmr_vm *vm, size_t bytes);
+/// Collects when many bytes have gone by since the last time, which mruby, counting objects, does
+/// not see. Cheap when there is nothing to do; to be called between turns.
+void cmr_collect_if_due(cmr_vm *vm);
+void cmr_collect(cmr_vm *vm);
+
+int cmr_arena_save(const cmr_vm *vm);
+void cmr_arena_restore(cmr_vm *vm, int index);
+
+// MARK: Values (value.c)
+
+cmr_type cmr_type_of(cmr_value value);
+cmr_value cmr_nil(void);
+cmr_value cmr_bool(bool value);
+bool cmr_truthy(cmr_value value);
+int64_t cmr_integer_of(cmr_value value);
+double cmr_float_of(cmr_value value);
+/// The string's own bytes: good until the string is changed or collected.
+cmr_bytes cmr_string_of(cmr_value value);
+int64_t cmr_array_count(cmr_value array);
+/// The element, or nil where there is none.
+cmr_value cmr_array_at(cmr_value array, int64_t index);
+cmr_symbol cmr_symbol_of(cmr_value value);
+/// The name's bytes: good until the next call that asks for one.
+cmr_bytes cmr_symbol_name(cmr_vm *vm, cmr_symbol symbol);
+cmr_bytes cmr_class_name(cmr_vm *vm, cmr_value value);
+bool cmr_kind_of(cmr_vm *vm, cmr_value value, cmr_value klass);
+
+cmr_result cmr_intern(cmr_vm *vm, cmr_bytes name);
+cmr_value cmr_symbol_value(cmr_symbol symbol);
+cmr_result cmr_integer(cmr_vm *vm, int64_t value);
+cmr_result cmr_float(cmr_vm *vm, double value);
+cmr_result cmr_string(cmr_vm *vm, cmr_bytes bytes);
+cmr_result cmr_array(cmr_vm *vm, const cmr_value *_Nullable values, int64_t count);
+cmr_result cmr_array_push(cmr_vm *vm, cmr_value array, cmr_value value);
+cmr_result cmr_hash(cmr_vm *vm);
+cmr_result cmr_hash_set(cmr_vm *vm, cmr_value hash, cmr_value key, cmr_value value);
+/// The value at `key`, or nil; a default block is not run.
+cmr_result cmr_hash_get(cmr_vm *vm, cmr_value hash, cmr_value key);
+cmr_result cmr_hash_keys(cmr_vm *vm, cmr_value hash);
+/// The constant under `scope` (a class or module), or at the top level where `scope` is nil.
+cmr_result cmr_constant(cmr_vm *vm, cmr_value scope, const char *name);
+cmr_result cmr_constant_set(cmr_vm *vm, cmr_value scope, const char *name, cmr_value value);
+/// A new exception of the named class (RuntimeError where that is no exception class).
+cmr_result cmr_exception(cmr_vm *vm, const char *klass, cmr_bytes message);
+cmr_result cmr_inspect(cmr_vm *vm, cmr_value value);
+cmr_result cmr_to_s(cmr_vm *vm, cmr_value value);
+
+/// Keeps `value` alive at `index` of the one rooted container.
+cmr_result cmr_root_set(cmr_vm *vm, int64_t index, cmr_value value);
+cmr_value cmr_root_at(const cmr_vm *vm, int64_t index);
+
+// MARK: Calls (call.c)
+
+/// Calls a method from C: a wait inside it is done in place.
+cmr_result cmr_send(
+    cmr_vm *vm, cmr_value receiver, cmr_symbol method, int64_t count,
+    const cmr_value *_Nullable arguments);
+
+/// What `accepts` answers for a method that takes any number of arguments.
+#define CMR_ANY INT32_MAX
+/// How many positional arguments the method takes at most; -1 where there is no such method.
+int32_t cmr_accepts(cmr_vm *vm, cmr_value receiver, cmr_symbol method);
+/// The same for instances of `klass`.
+int32_t cmr_instances_accept(cmr_vm *vm, cmr_value klass, cmr_symbol method);
+
+/// How an argument is yet to be made into a Ruby value, inside the guard of the call it is for.
+typedef enum {
+  CMR_ARGUMENT_VALUE,
+  CMR_ARGUMENT_INTEGER,
+  CMR_ARGUMENT_BYTES,
+} cmr_argument_kind;
+
+typedef struct {
+  cmr_argument_kind kind;
+  union {
+    cmr_value value;
+    int64_t integer;
+    cmr_bytes bytes;
+  };
+} cmr_argument;
+
+/// How a fiber came back.
+typedef enum {
+  CMR_RETURNED,
+  CMR_RAISED,
+  /// It waits: the value is `cmr_parked` and a wait was begun by a native.
+  CMR_PARKED,
+  /// The fiber itself is broken or at its end, and must not be resumed again.
+  CMR_ENDED,
+} cmr_outcome;
+
+typedef struct {
+  cmr_value value;
+  cmr_outcome outcome;
+} cmr_turn;
+
+/// Resumes `fiber` with (receiver, method, arguments ...); see Prelude/turn.rb for its other end.
+cmr_turn cmr_turn_call(
+    cmr_vm *vm, cmr_value fiber, cmr_value receiver, cmr_symbol method, int64_t count,
+    const cmr_argument *_Nullable arguments);
+/// Resumes `fiber`, which is parked, with what it waited for.
+cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome);
+/// Says that the value which the running fiber is about to yield is an exception.
+void cmr_turn_raised(cmr_vm *vm);
+/// The object that a fiber yields when it waits.
+cmr_value cmr_parked(const cmr_vm *vm);
+/// Whether the running code could give its turn away: `fiber` is at its root, directly or through
+/// fibers of the script's own, and no C function stands between.
+bool cmr_can_park(const cmr_vm *vm, cmr_value fiber);
+
+/// Reads members of a stat-like by name: from a Hash by Symbol or String key, from any other object
+/// by the methods that it has. Bit i of the answer says that `values[i]` was there. At most 32.
+typedef struct {
+  uint32_t present;
+  bool raised;
+  cmr_value exception;
+} cmr_members;
+cmr_members cmr_read_members(
+    cmr_vm *vm, cmr_value object, const cmr_symbol *names, uint32_t count, cmr_value *values);
+/// Forgets which class has which members: for after code was evaluated anew.
+void cmr_forget_members(cmr_vm *vm);
+
+#pragma clang assume_nonnull end

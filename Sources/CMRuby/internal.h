@@ -1,0 +1,66 @@
+// What the C files share and Swift must not see: mruby itself, and the guard.
+#pragma once
+
+#include "cmruby.h"
+
+#include <mruby.h>
+#include <mruby/array.h>
+#include <mruby/class.h>
+#include <mruby/compile.h>
+#include <mruby/error.h>
+#include <mruby/hash.h>
+#include <mruby/irep.h>
+#include <mruby/numeric.h>
+#include <mruby/opcode.h>
+#include <mruby/proc.h>
+#include <mruby/string.h>
+#include <mruby/variable.h>
+
+_Static_assert(sizeof(mrb_value) == sizeof(cmr_value), "a value is one word (word boxing)");
+_Static_assert(sizeof(mrb_sym) == sizeof(cmr_symbol), "a symbol is 32 bits");
+
+enum { CMR_SHAPES = 16 };
+
+struct cmr_vm {
+  mrb_state *mrb;
+  cmr_dispatch dispatch;
+  void *context;
+
+  mrb_value roots;
+  mrb_value parked;
+  bool turn_raised;
+
+  size_t live;
+  size_t total;
+  size_t limit;
+  size_t total_at_collection;
+  size_t live_at_full_collection;
+
+  // Which of the members last asked for the instances of a class have, so that a missing one does
+  // not cost a walk up the ancestors for every stat. The class is kept alive by `shape_classes`.
+  struct {
+    struct RClass *klass;
+    const cmr_symbol *names;
+    uint32_t present;
+  } shapes[CMR_SHAPES];
+  mrb_value shape_classes;
+};
+
+static inline mrb_value cmr_unwrap(cmr_value value) {
+  mrb_value out;
+  memcpy(&out, &value, sizeof out);
+  return out;
+}
+
+static inline cmr_value cmr_wrap(mrb_value value) {
+  cmr_value out;
+  memcpy(&out, &value, sizeof out);
+  return out;
+}
+
+// The one guard. mrb_protect_error leaves the result in the arena, where the caller wants it.
+static inline cmr_result cmr_guard(cmr_vm *vm, mrb_protect_error_func *body, void *data) {
+  mrb_bool raised = FALSE;
+  mrb_value value = mrb_protect_error(vm->mrb, body, data, &raised);
+  return (cmr_result){.value = cmr_wrap(value), .raised = raised};
+}

@@ -1,0 +1,132 @@
+// Turns: fibers that call one method after another, and may wait in the middle of any.
+//
+// Invariants: no exception leaves a fiber; the arena is the caller's affair (`VM.scope` around every
+// turn, never across a wait).
+
+import CMRuby
+
+/// What a turn's fiber came back with.
+package enum TurnOutcome {
+  /// The method's answer.
+  case returned(Value)
+  /// The exception that the method raised.
+  case raised(RubyException)
+  /// It waits; `VM.proceed` goes on with it.
+  case parked
+  /// The fiber itself is gone, with the exception that ended it: make a new one.
+  case ended(RubyException)
+}
+
+/// An argument of a hook, made into a Ruby object only inside the call.
+package struct Argument {
+  let raw: cmr_argument
+
+  package static func value(_ value: Value) -> Argument {
+    var raw = cmr_argument()
+    raw.kind = CMR_ARGUMENT_VALUE
+    raw.value = value.raw
+    return Argument(raw: raw)
+  }
+
+  package static func integer(_ value: some BinaryInteger) -> Argument {
+    var raw = cmr_argument()
+    raw.kind = CMR_ARGUMENT_INTEGER
+    raw.integer = Int64(truncatingIfNeeded: value)
+    return Argument(raw: raw)
+  }
+
+  /// A String with a copy of the bytes, which need to live only until the call is made.
+  package static func bytes(_ bytes: UnsafeRawBufferPointer) -> Argument {
+    var raw = cmr_argument()
+    raw.kind = CMR_ARGUMENT_BYTES
+    raw.bytes = cmr_bytes(bytes)
+    return Argument(raw: raw)
+  }
+}
+
+extension VM {
+  /// Resumes an idle fiber with a method to call. At most 12 arguments.
+  package func call(
+    _ fiber: Value, _ receiver: Value, _ method: Name, _ arguments: UnsafeBufferPointer<Argument>
+  ) -> TurnOutcome {
+    // Argument is a wrapper of one C struct, so the memory is an array of those.
+    arguments.withMemoryRebound(to: cmr_argument.self) {
+      outcome(
+        cmr_turn_call(
+          raw, fiber.raw, receiver.raw, method.id, Int64($0.count), $0.baseAddress))
+    }
+  }
+
+  /// Resumes a parked fiber with what it waited for; an exception object is raised there.
+  package func proceed(_ fiber: Value, with value: Value) -> TurnOutcome {
+    outcome(cmr_turn_continue(raw, fiber.raw, value.raw))
+  }
+
+  private func outcome(_ turn: cmr_turn) -> TurnOutcome {
+    let value = Value(turn.value)
+    switch turn.outcome {
+    case CMR_RETURNED: return .returned(value)
+    case CMR_RAISED: return .raised(RubyException(value: value))
+    case CMR_PARKED: return .parked
+    default: return .ended(RubyException(value: value))
+    }
+  }
+
+  /// For a native: the value that the running fiber is about to yield is an exception.
+  package func markRaised() { cmr_turn_raised(raw) }
+  /// The object that a fiber yields to wait.
+  package var parked: Value { Value(cmr_parked(raw)) }
+  /// Whether the code that runs now could give away the turn of `fiber`.
+  package func canPark(_ fiber: Value) -> Bool { cmr_can_park(raw, fiber.raw) }
+
+  // MARK: Members
+
+  /// Reads members of a stat-like by name, from a Hash or from any object's methods.
+  ///
+  /// `body` is told of each member that is there, by its place in `names`. Throws what a member's
+  /// method raised. At most 32 names.
+  package func members<E: Error>(
+    of object: Value, names: MemberNames, _ body: (Int, Value) throws(E) -> Void
+  ) throws(E) -> RubyException? {
+    let none = cmr_value(word: 0)
+    let count = names.count
+    // Sixteen words on the stack rather than an array: this is done for every stat.
+    var values = (
+      none, none, none, none, none, none, none, none, none, none, none, none, none, none, none, none
+    )
+    let (found, error): (cmr_members, E?) = withUnsafeMutableBytes(of: &values) { memory in
+      let slots = memory.bindMemory(to: cmr_value.self)
+      guard let base = slots.baseAddress else { return (cmr_members(), nil) }
+      let found = cmr_read_members(raw, object.raw, names.start, UInt32(count), base)
+      if found.raised { return (found, nil) }
+      do throws(E) {
+        for index in 0..<count where found.present & (1 << index) != 0 {
+          try body(index, Value(slots[index]))
+        }
+      } catch {
+        return (found, error)
+      }
+      return (found, nil)
+    }
+    if let error { throw error }
+    return found.raised ? RubyException(value: Value(found.exception)) : nil
+  }
+
+  /// Forgets which classes have which members, for when code was evaluated anew.
+  package func forgetMembers() { cmr_forget_members(raw) }
+}
+
+/// A fixed list of at most 16 member names, at one place in memory for as long as it lives.
+package final class MemberNames {
+  let start: UnsafeMutablePointer<cmr_symbol>
+  package let count: Int
+
+  package init(_ names: [Name]) {
+    precondition(names.count <= 16, "at most 16 members")
+    count = names.count
+    start = .allocate(capacity: names.count)
+    for (index, name) in names.enumerated() { (start + index).initialize(to: name.id) }
+  }
+
+  deinit { start.deallocate() }
+}

@@ -1,0 +1,175 @@
+// Making Ruby objects, and asking them things.
+
+import CMRuby
+
+extension VM {
+  /// Interns a name (mrb_intern); the same text always gives the same Name.
+  package func name(_ text: String) -> Name {
+    var text = text
+    // Interning fails only without memory; 0 is no symbol of Ruby's, so nothing answers to it.
+    let result = text.withUTF8 { cmr_intern(raw, cmr_bytes(UnsafeRawBufferPointer($0))) }
+    return result.raised ? Name(0) : Name(cmr_symbol_of(result.value))
+  }
+
+  /// The text of a name.
+  package func text(_ name: Name) -> String {
+    let bytes = cmr_symbol_name(raw, name.id)
+    return String(
+      decoding: UnsafeRawBufferPointer(start: bytes.start, count: bytes.count), as: UTF8.self)
+  }
+
+  package func integer(_ value: Int) throws(RubyException) -> Value {
+    try check(cmr_integer(raw, Int64(value)))
+  }
+
+  package func float(_ value: Double) throws(RubyException) -> Value {
+    try check(cmr_float(raw, value))
+  }
+
+  /// A String with a copy of `bytes`.
+  package func string(_ bytes: UnsafeRawBufferPointer) throws(RubyException) -> Value {
+    try check(cmr_string(raw, cmr_bytes(bytes)))
+  }
+
+  package func string(_ bytes: [UInt8]) throws(RubyException) -> Value {
+    try check(bytes.withBytes { cmr_string(raw, $0) })
+  }
+
+  package func string(_ text: String) throws(RubyException) -> Value {
+    var text = text
+    return try check(
+      text.withUTF8 { cmr_string(raw, cmr_bytes(UnsafeRawBufferPointer($0))) })
+  }
+
+  package func array(_ values: [Value]) throws(RubyException) -> Value {
+    let words = values.map(\.raw)
+    return try check(
+      words.withUnsafeBufferPointer { cmr_array(raw, $0.baseAddress, Int64($0.count)) })
+  }
+
+  package func push(_ value: Value, onto array: Value) throws(RubyException) {
+    try check(cmr_array_push(raw, array.raw, value.raw))
+  }
+
+  package func hash() throws(RubyException) -> Value { try check(cmr_hash(raw)) }
+
+  package func set(_ key: Value, to value: Value, in hash: Value) throws(RubyException) {
+    try check(cmr_hash_set(raw, hash.raw, key.raw, value.raw))
+  }
+
+  /// The value at `key` of a Hash, or nil; a default is not asked.
+  package func get(_ key: Value, from hash: Value) throws(RubyException) -> Value {
+    guard hash.kind == .hash else { return .nil }
+    return try check(cmr_hash_get(raw, hash.raw, key.raw))
+  }
+
+  /// The keys of a Hash in their order.
+  package func keys(of hash: Value) throws(RubyException) -> [Value] {
+    guard hash.kind == .hash else { return [] }
+    return try check(cmr_hash_keys(raw, hash.raw)).elements ?? []
+  }
+
+  /// The constant of that name, under `scope` or at the top level; raises NameError.
+  package func constant(_ name: String, in scope: Value = .nil) throws(RubyException) -> Value {
+    try check(cmr_constant(raw, scope.raw, name))
+  }
+
+  package func setConstant(
+    _ name: String, to value: Value, in scope: Value = .nil
+  ) throws(RubyException) {
+    try check(cmr_constant_set(raw, scope.raw, name, value.raw))
+  }
+
+  /// Calls a method; a wait inside it is done in place, because C stands between.
+  @discardableResult
+  package func send(
+    _ receiver: Value, _ method: Name, _ arguments: [Value] = []
+  ) throws(RubyException) -> Value {
+    let words = arguments.map(\.raw)
+    return try check(
+      words.withUnsafeBufferPointer {
+        cmr_send(raw, receiver.raw, method.id, Int64($0.count), $0.baseAddress)
+      })
+  }
+
+  @discardableResult
+  package func send(
+    _ receiver: Value, _ method: String, _ arguments: [Value] = []
+  ) throws(RubyException) -> Value {
+    try send(receiver, name(method), arguments)
+  }
+
+  /// How many positional arguments the object's method takes at most (`Int.max`: any number); nil
+  /// where it has no such method.
+  package func accepts(_ receiver: Value, _ method: Name) -> Int? {
+    arity(cmr_accepts(raw, receiver.raw, method.id))
+  }
+
+  /// The same for the instances of a class.
+  package func instances(of klass: Value, accept method: Name) -> Int? {
+    arity(cmr_instances_accept(raw, klass.raw, method.id))
+  }
+
+  private func arity(_ count: Int32) -> Int? {
+    count < 0 ? nil : count == CMR_ANY ? .max : Int(count)
+  }
+
+  /// Whether the object is an instance of the class or of one below it.
+  package func isKind(_ value: Value, of klass: Value) -> Bool {
+    cmr_kind_of(raw, value.raw, klass.raw)
+  }
+
+  /// The name of the object's class.
+  package func className(of value: Value) -> String {
+    let bytes = cmr_class_name(raw, value.raw)
+    return String(
+      decoding: UnsafeRawBufferPointer(start: bytes.start, count: bytes.count), as: UTF8.self)
+  }
+
+  /// What `inspect` says of the object, cut to `limit` bytes; its class where `inspect` raises.
+  package func inspect(_ value: Value, limit: Int = .max) -> String {
+    let result = cmr_inspect(raw, value.raw)
+    guard !result.raised, let text = Value(result.value).bytes else {
+      return "#<\(className(of: value))>"
+    }
+    return text.count <= limit
+      ? String(decoding: text, as: UTF8.self)
+      : String(decoding: text.prefix(limit), as: UTF8.self) + "..."
+  }
+
+  /// What `to_s` says of the object.
+  package func toString(_ value: Value) throws(RubyException) -> Value {
+    try check(cmr_to_s(raw, value.raw))
+  }
+
+  // MARK: Exceptions
+
+  /// A new exception of the named class, to throw from a native.
+  package func exception(_ klass: String, _ message: String) -> RubyException {
+    var message = message
+    let result = message.withUTF8 {
+      cmr_exception(raw, klass, cmr_bytes(UnsafeRawBufferPointer($0)))
+    }
+    return RubyException(value: Value(result.value))
+  }
+
+  /// An exception in plain Swift values.
+  package struct ExceptionDescription: Sendable, Equatable {
+    package var className: String
+    package var message: String
+    /// `file:line:in method`, innermost first.
+    package var backtrace: [String]
+  }
+
+  /// What there is to say of an exception.
+  package func describe(_ exception: RubyException) -> ExceptionDescription {
+    scope {
+      let value = exception.value
+      let message = (try? send(value, "message"))?.text
+      let frames = (try? send(value, "backtrace"))?.elements ?? []
+      return ExceptionDescription(
+        className: className(of: value), message: message ?? "",
+        backtrace: frames.compactMap(\.text))
+    }
+  }
+}
