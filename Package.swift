@@ -23,6 +23,7 @@ let package = Package(
     .systemLibrary(
       name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+    .systemLibrary(name: "CLinux"),
     .target(
       name: "CMRuby", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
       linkerSettings: [.linkedLibrary("mruby"), .linkedLibrary("m")]),
@@ -33,7 +34,7 @@ let package = Package(
     .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: strict),
 
     .target(
-      name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "CJansson"],
+      name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "CJansson", "CLinux"],
       swiftSettings: strict),
     .executableTarget(
       name: "fusuma",
