@@ -1,0 +1,127 @@
+/*
+ * What Swift cannot take from libfuse's headers as they stand.
+ *
+ * Everything here is a static inline of a few lines: a macro given an address, or one name for what
+ * differs between libfuse 3.14 and later releases. Prefix: cfuse_.
+ */
+#ifndef CFUSE_SHIM_H
+#define CFUSE_SHIM_H
+
+#define FUSE_USE_VERSION 312
+
+#include <errno.h>
+#include <fuse_lowlevel.h>
+#include <linux/fuse.h>
+#include <linux/memfd.h>
+#include <stdbool.h>
+#include <string.h>
+
+/* Which libfuse the program was compiled against: 314 is 3.14. */
+enum { cfuse_version = FUSE_VERSION };
+
+/*
+ * glibc declares these two under _GNU_SOURCE only; defining that here would make headers differ
+ * from the same ones as Swift's Glibc module sees them.
+ */
+extern const char *_Nullable strerrorname_np(int number);
+extern int memfd_create(const char *_Nonnull name, unsigned int flags);
+
+/* "EACCES" for 13, or NULL. */
+static inline const char *_Nullable cfuse_errno_name(int number) {
+  return strerrorname_np(number);
+}
+
+/*
+ * The operations that came after 3.14. Where the installed libfuse has no such field the callback
+ * stays out of the table, and the kernel is answered ENOSYS as before.
+ */
+struct cfuse_newer_operations {
+  void (*_Nullable tmpfile)(fuse_req_t _Nonnull request, fuse_ino_t parent, mode_t mode,
+                            struct fuse_file_info *_Nonnull file);
+};
+
+/* fuse_session_new(3) is a function in 3.14 and a macro around an inline function in 3.17. */
+static inline struct fuse_session *_Nullable cfuse_session_new(
+    struct fuse_args *_Nonnull arguments, const struct fuse_lowlevel_ops *_Nonnull operations,
+    const struct cfuse_newer_operations *_Nonnull newer, void *_Nullable userdata) {
+  struct fuse_lowlevel_ops table = *operations;
+#if FUSE_VERSION >= 317
+  table.tmpfile = newer->tmpfile;
+#endif
+  (void)newer;
+  return fuse_session_new(arguments, &table, sizeof(table), userdata);
+}
+
+/* An unnamed file in memory, closed by exec; -1 and errno where there can be none. */
+static inline int cfuse_memory_file(void) {
+  return memfd_create("libfuse", MFD_CLOEXEC);
+}
+
+/* Sets which of the capabilities the connection shall have; 3.17 keeps them in a second field too. */
+static inline void cfuse_want(struct fuse_conn_info *_Nonnull connection, uint32_t capabilities) {
+#if FUSE_VERSION >= 317
+  fuse_unset_feature_flag(connection, UINT32_MAX);
+  fuse_set_feature_flag(connection, capabilities);
+#else
+  connection->want = capabilities;
+#endif
+}
+
+/*
+ * fuse_reply_open(3), which in 3.14 cannot say FOPEN_PARALLEL_DIRECT_WRITES: the same answer is then
+ * written as the kernel's own structure, through fuse_reply_buf(3).
+ */
+static inline int cfuse_reply_open(fuse_req_t _Nonnull request,
+                                   struct fuse_file_info *_Nonnull file,
+                                   bool parallel_direct_writes) {
+#if FUSE_VERSION >= 315
+  file->parallel_direct_writes = parallel_direct_writes;
+#else
+  if (parallel_direct_writes) {
+    struct fuse_open_out answer;
+    memset(&answer, 0, sizeof(answer));
+    answer.fh = file->fh;
+    answer.open_flags = FOPEN_PARALLEL_DIRECT_WRITES | (file->direct_io ? FOPEN_DIRECT_IO : 0) |
+                        (file->keep_cache ? FOPEN_KEEP_CACHE : 0) |
+                        (file->nonseekable ? FOPEN_NONSEEKABLE : 0) |
+                        (file->cache_readdir ? FOPEN_CACHE_DIR : 0) |
+                        (file->noflush ? FOPEN_NOFLUSH : 0);
+    return fuse_reply_buf(request, (const char *)&answer, sizeof(answer));
+  }
+#endif
+  return fuse_reply_open(request, file);
+}
+
+/* fuse_reply_create(3), in the same way; the entry is converted by fuse_add_direntry_plus(3). */
+static inline int cfuse_reply_create(fuse_req_t _Nonnull request,
+                                     const struct fuse_entry_param *_Nonnull entry,
+                                     struct fuse_file_info *_Nonnull file,
+                                     bool parallel_direct_writes) {
+#if FUSE_VERSION >= 315
+  file->parallel_direct_writes = parallel_direct_writes;
+#else
+  if (parallel_direct_writes) {
+    struct {
+      struct fuse_direntplus entry;
+      char padding[8];
+    } converted;
+    struct {
+      struct fuse_entry_out entry;
+      struct fuse_open_out open;
+    } answer;
+    memset(&answer, 0, sizeof(answer));
+    fuse_add_direntry_plus(request, (char *)&converted, sizeof(converted), "", entry, 0);
+    answer.entry = converted.entry.entry_out;
+    answer.open.fh = file->fh;
+    answer.open.open_flags = FOPEN_PARALLEL_DIRECT_WRITES |
+                             (file->direct_io ? FOPEN_DIRECT_IO : 0) |
+                             (file->keep_cache ? FOPEN_KEEP_CACHE : 0) |
+                             (file->nonseekable ? FOPEN_NONSEEKABLE : 0) |
+                             (file->noflush ? FOPEN_NOFLUSH : 0);
+    return fuse_reply_buf(request, (const char *)&answer, sizeof(answer));
+  }
+#endif
+  return fuse_reply_create(request, entry, file);
+}
+
+#endif

@@ -1,0 +1,121 @@
+import CFuse
+import Glibc
+
+/// The number by which the kernel and the filesystem speak of one file.
+package typealias NodeID = UInt64
+
+/// The node that the mount point shows.
+package let rootID: NodeID = NodeID(FUSE_ROOT_ID)
+
+/// A moment, in seconds and nanoseconds since 1970 in UTC.
+package struct Timestamp: Hashable, Sendable {
+  /// Whole seconds; negative before 1970.
+  package var seconds: Int64
+  /// The rest, 0 up to 999,999,999.
+  package var nanoseconds: Int32
+
+  /// Makes a moment; 1970 by default.
+  package init(seconds: Int64 = 0, nanoseconds: Int32 = 0) {
+    self.seconds = seconds
+    self.nanoseconds = nanoseconds
+  }
+
+  /// The system's clock at this moment. See clock_gettime(2), CLOCK_REALTIME.
+  package static var now: Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(time)
+  }
+
+  init(_ time: timespec) {
+    seconds = Int64(time.tv_sec)
+    nanoseconds = Int32(truncatingIfNeeded: time.tv_nsec)
+  }
+
+  var cValue: timespec { timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds)) }
+}
+
+/// What stat(2) tells of a file; the fields bear the names that they have there, without `st_`.
+package struct Attributes: Hashable, Sendable {
+  /// The inode number that programs see.
+  package var ino: UInt64 = 0
+  /// The type (S_IFMT) and the permission bits.
+  package var mode: UInt32 = 0
+  /// How many names the file has; 1 by default.
+  package var nlink: UInt32 = 1
+  /// The user who owns the file.
+  package var uid: UInt32 = 0
+  /// The group that owns the file.
+  package var gid: UInt32 = 0
+  /// The device that a device node stands for.
+  package var rdev: UInt64 = 0
+  /// The length of the content, in bytes.
+  package var size: Int64 = 0
+  /// The space that is taken, in units of 512 bytes.
+  package var blocks: Int64 = 0
+  /// The size in bytes in which reading and writing is best done; 4096 by default.
+  package var blksize: Int32 = 4096
+  /// When the content was last read.
+  package var atime = Timestamp()
+  /// When the content last changed.
+  package var mtime = Timestamp()
+  /// When the content or the attributes last changed.
+  package var ctime = Timestamp()
+
+  /// Makes attributes that are all at their defaults.
+  package init() {}
+
+  var cValue: stat {
+    // The fields' widths differ between processors; the kernel's protocol has 32 bits for these.
+    var value = stat()
+    value.st_ino = numericCast(ino)
+    value.st_mode = mode
+    value.st_nlink = numericCast(nlink)
+    value.st_uid = uid
+    value.st_gid = gid
+    value.st_rdev = numericCast(rdev)
+    value.st_size = numericCast(size)
+    value.st_blocks = numericCast(blocks)
+    value.st_blksize = numericCast(blksize)
+    value.st_atim = atime.cValue
+    value.st_mtim = mtime.cValue
+    value.st_ctim = ctime.cValue
+    return value
+  }
+}
+
+/// A name that was found or made: which node it leads to, and how long the kernel may believe that.
+package struct Entry: Sendable {
+  /// The node; 0 says that the name does not exist, for as long as `entryTimeout` lasts.
+  package var node: NodeID
+  /// Tells two files apart that bear one node number after each other; 0 by default.
+  package var generation: UInt64
+  /// The file's attributes.
+  package var attributes: Attributes
+  /// How long the attributes hold, in seconds; 0 by default.
+  package var attributeTimeout: Double
+  /// How long the name leads to this node, in seconds; 0 by default.
+  package var entryTimeout: Double
+
+  /// Makes an entry that the kernel asks about again each time, unless timeouts are given.
+  package init(
+    node: NodeID, generation: UInt64 = 0, attributes: Attributes, attributeTimeout: Double = 0,
+    entryTimeout: Double = 0
+  ) {
+    self.node = node
+    self.generation = generation
+    self.attributes = attributes
+    self.attributeTimeout = attributeTimeout
+    self.entryTimeout = entryTimeout
+  }
+
+  var cValue: fuse_entry_param {
+    var value = fuse_entry_param()
+    value.ino = node
+    value.generation = generation
+    value.attr = attributes.cValue
+    value.attr_timeout = attributeTimeout
+    value.entry_timeout = entryTimeout
+    return value
+  }
+}

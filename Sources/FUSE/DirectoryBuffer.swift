@@ -1,0 +1,92 @@
+import CFuse
+import Glibc
+
+/// The names of a directory as the kernel wants them: the answer to readdir and readdirplus.
+///
+/// It is made once and used for many answers. One answer holds either plain names or names with
+/// their entries, not both.
+package struct DirectoryBuffer: ~Copyable {
+  /// How many bytes the answer may have.
+  package private(set) var limit: Int
+  private let memory: UnsafeMutableRawBufferPointer
+  private var used = 0
+
+  /// The longest name that Linux knows, in bytes.
+  package static var maximumNameLength: Int { Int(NAME_MAX) }
+
+  /// Makes an empty buffer for answers of up to so many bytes.
+  package init(capacity: Int) {
+    memory = .allocate(byteCount: capacity, alignment: MemoryLayout<UInt64>.alignment)
+    limit = capacity
+  }
+
+  deinit { memory.deallocate() }
+
+  /// Whether nothing has been added.
+  package var isEmpty: Bool { used == 0 }
+
+  /// Empties the buffer for the next answer, of up to `limit` bytes or its capacity.
+  package mutating func removeAll(limit: Int) {
+    used = 0
+    self.limit = max(0, min(limit, memory.count))
+  }
+
+  /// Adds a name; false where it does not fit any more.
+  ///
+  /// `mode` holds the type (S_IFMT), `next` is the offset from which a listing would go on after it.
+  /// Throws ENAMETOOLONG for more than 255 bytes, and EINVAL for none, or a NUL or slash among them.
+  /// See fuse_add_direntry(3).
+  package mutating func add(
+    _ name: UnsafeRawBufferPointer, ino: UInt64, mode: UInt32, next: Int64
+  ) throws(Errno) -> Bool {
+    var attributes = stat()
+    attributes.st_ino = numericCast(ino)
+    attributes.st_mode = mode
+    return try append(name) { memory, room, name in
+      fuse_add_direntry(nil, memory, room, name, &attributes, numericCast(next))
+    }
+  }
+
+  /// Adds a name with its entry, which counts as a look-up; false where it does not fit any more.
+  ///
+  /// An entry of node 0 hands over no attributes but type and inode number. Throws as `add` does.
+  /// See fuse_add_direntry_plus(3).
+  package mutating func addPlus(
+    _ name: UnsafeRawBufferPointer, _ entry: Entry, next: Int64
+  ) throws(Errno) -> Bool {
+    var value = entry.cValue
+    return try append(name) { memory, room, name in
+      fuse_add_direntry_plus(nil, memory, room, name, &value, numericCast(next))
+    }
+  }
+
+  /// Lends the bytes that were added, for `Request.bytes`.
+  package borrowing func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+    body(UnsafeRawBufferPointer(rebasing: memory[..<used]))
+  }
+
+  /// The library looks for the name's end by itself, so the name is copied to where NUL can follow.
+  @inline(__always)
+  private mutating func append(
+    _ name: UnsafeRawBufferPointer,
+    _ body: (UnsafeMutablePointer<CChar>?, Int, UnsafePointer<CChar>) -> Int
+  ) throws(Errno) -> Bool {
+    guard name.count <= DirectoryBuffer.maximumNameLength else { throw Errno(ENAMETOOLONG) }
+    guard let base = name.baseAddress, name.count > 0,
+      memchr(base, 0, name.count) == nil, memchr(base, 0x2F, name.count) == nil
+    else { throw Errno(EINVAL) }
+    let room = limit - used
+    let start = memory.baseAddress.map { ($0 + used).assumingMemoryBound(to: CChar.self) }
+    let count = withUnsafeTemporaryAllocation(
+      of: CChar.self, capacity: DirectoryBuffer.maximumNameLength + 1
+    ) { copy in
+      guard let target = copy.baseAddress else { return Int.max }
+      memcpy(target, base, name.count)
+      target[name.count] = 0
+      return body(start, room, target)
+    }
+    guard count <= room else { return false }
+    used += count
+    return true
+  }
+}

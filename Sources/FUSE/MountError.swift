@@ -1,0 +1,25 @@
+import Glibc
+
+/// Why a filesystem could not be mounted, in the words of libfuse or of fusermount3.
+package struct MountError: Error, Sendable, CustomStringConvertible {
+  /// What they said: one line, without their names before it.
+  package let message: String
+  /// The error that the failing call left, where there was one.
+  package let errno: Errno?
+
+  init(text: String, errno: Errno?) {
+    let lines = text.split(separator: "\n").map { line in
+      for prefix in ["fuse: ", "fusermount3: ", "error: "] where line.hasPrefix(prefix) {
+        return String(line.dropFirst(prefix.count))
+      }
+      return String(line)
+    }
+    let known = errno.flatMap { $0.rawValue == 0 ? nil : $0 }
+    self.errno = known
+    message =
+      lines.isEmpty ? known?.message ?? "libfuse does not say why" : lines.joined(separator: "; ")
+  }
+
+  /// The message.
+  package var description: String { message }
+}

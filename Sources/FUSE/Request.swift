@@ -1,0 +1,96 @@
+// Every request is answered exactly once. A Request cannot be copied, each answer consumes it, and
+// one that goes out of scope unanswered is answered EIO: so the compiler keeps the rule. While it
+// lives it holds the session (by a count of its own, as the session is found through the request),
+// so that an answer that comes late finds the library's session still there.
+
+import CFuse
+import Glibc
+
+/// Who asked for an operation.
+package struct Context: Hashable, Sendable {
+  /// The user, as file systems see it (fsuid).
+  package var uid: UInt32
+  /// The group, as file systems see it (fsgid).
+  package var gid: UInt32
+  /// The thread; 0 where the kernel itself asks, or the caller is in another PID namespace.
+  package var pid: Int32
+  /// The file mode creation mask; only sent with mknod, mkdir and create, else 0.
+  package var umask: UInt32
+
+  /// Makes a context; root's, unless more is said.
+  package init(uid: UInt32 = 0, gid: UInt32 = 0, pid: Int32 = 0, umask: UInt32 = 0) {
+    self.uid = uid
+    self.gid = gid
+    self.pid = pid
+    self.umask = umask
+  }
+}
+
+/// A question of the kernel's that waits for its one answer.
+///
+/// It may be kept, and answered later and from another thread; a request that is dropped is answered
+/// EIO. An answer says whether the kernel took it: false means that the caller was interrupted, or
+/// that the mount is gone, and then neither a look-up nor an opened file counts.
+///
+/// `@unchecked Sendable`: it is one pointer, owned once, and fuse_reply_* may be called anywhere.
+package struct Request: ~Copyable, @unchecked Sendable {
+  private let raw: fuse_req_t
+
+  /// Takes over a request that libfuse just handed out.
+  @inline(__always)
+  init(_ raw: fuse_req_t) {
+    self.raw = raw
+    _ = Request.session(of: raw).retain()
+  }
+
+  deinit { _ = Request.finish(raw) { fuse_reply_err($0, EIO) } }
+
+  /// Who asked.
+  package var context: Context {
+    let context = fuse_req_ctx(raw).pointee
+    return Context(
+      uid: context.uid, gid: context.gid, pid: context.pid, umask: context.umask)
+  }
+
+  /// Whether the caller no longer waits for the answer. See fuse_req_interrupted(3).
+  package var isInterrupted: Bool { fuse_req_interrupted(raw) != 0 }
+
+  /// Asks that `Operations.interrupted(token)` be called when the caller is interrupted.
+  ///
+  /// The call comes from inside `Session.process()`, or before this returns where the caller was
+  /// interrupted already. It may answer the request, but must not call this on it. Nothing comes
+  /// once the request is answered. See fuse_req_interrupt_func(3).
+  package borrowing func onInterrupt(_ token: UInt64) {
+    fuse_req_interrupt_func(
+      raw,
+      { raw, data in
+        guard let raw else { return }
+        Request.session(of: raw)._withUnsafeGuaranteedRef {
+          $0.operations.interrupted(UInt64(UInt(bitPattern: data)))
+        }
+      }, UnsafeMutableRawPointer(bitPattern: UInt(token)))
+  }
+
+  /// Gives the one answer, and lets go of the session.
+  @inline(__always)
+  consuming func answer(_ reply: (fuse_req_t) -> Int32) -> Bool {
+    let raw = self.raw
+    discard self
+    return Request.finish(raw, reply)
+  }
+
+  @inline(__always)
+  private static func finish(_ raw: fuse_req_t, _ reply: (fuse_req_t) -> Int32) -> Bool {
+    // The request is freed by its answer, so the session has to be found first.
+    let session = session(of: raw)
+    let status = reply(raw)
+    session.release()
+    return status == 0
+  }
+
+  @inline(__always)
+  static func session(of raw: fuse_req_t) -> Unmanaged<Session> {
+    // A request is always made from a session of ours, whose userdata is never null.
+    Unmanaged.fromOpaque(fuse_req_userdata(raw).unsafelyUnwrapped)
+  }
+}

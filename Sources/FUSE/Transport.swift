@@ -1,0 +1,54 @@
+// How messages pass between libfuse and the kernel's descriptor. It is the library's own way, but
+// for one thing: what libfuse 3.14 would like to agree on but forgets to say is added to its answer
+// to the kernel's first request. Splicing is not offered, so it is never chosen.
+
+import CFuse
+import Glibc
+
+enum Transport {
+  static let functions: fuse_custom_io = {
+    var functions = fuse_custom_io()
+    functions.read = { descriptor, buffer, size, _ in
+      let count = read(descriptor, buffer, size)
+      // The peer of a socket has gone: to libfuse that shall be what an unmount is.
+      guard count == 0 else { return count }
+      errno = ENODEV
+      return -1
+    }
+    functions.writev = { descriptor, pieces, count, userdata in
+      guard let pieces, let userdata else { return -1 }
+      let session = Unmanaged<Session>.fromOpaque(userdata)
+      if session._withUnsafeGuaranteedRef({ $0.isAnsweringInit }) {
+        session._withUnsafeGuaranteedRef {
+          $0.isAnsweringInit = false
+          $0.amendInit(UnsafeMutableBufferPointer(start: pieces, count: Int(count)))
+        }
+      }
+      var written = writev(descriptor, pieces, count)
+      // The kernel takes every answer at once; a socket may be full.
+      while written < 0 && (errno == EINTR || errno == EAGAIN) {
+        var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        poll(&wait, 1, -1)
+        written = writev(descriptor, pieces, count)
+      }
+      return written
+    }
+    return functions
+  }()
+}
+
+extension Session {
+  /// Adds to the answer to INIT what libfuse 3.14 has no words for; no harm where it has.
+  fileprivate func amendInit(_ pieces: UnsafeMutableBufferPointer<iovec>) {
+    guard let connection, pieces.count > 1, let memory = pieces[1].iov_base,
+      let offset = MemoryLayout<fuse_init_out>.offset(of: \.flags),
+      pieces[1].iov_len >= offset + MemoryLayout<UInt32>.size
+    else { return }
+    var added: UInt32 = 0
+    if settings.parallelDirectoryOperations { added |= UInt32(FUSE_PARALLEL_DIROPS) }
+    if settings.handleKillPrivileges { added |= UInt32(FUSE_HANDLE_KILLPRIV_V2) }
+    added &= UInt32(truncatingIfNeeded: connection.kernelFlags)
+    let flags = (memory + offset).assumingMemoryBound(to: UInt32.self)
+    flags.pointee |= added
+  }
+}
