@@ -12,7 +12,7 @@ package struct DirectoryBuffer: ~Copyable {
   private var used = 0
 
   /// The longest name that Linux knows, in bytes.
-  package static var maximumNameLength: Int { Int(NAME_MAX) }
+  package static var maximumNameLength: Int { FileName.maximumLength }
 
   /// Makes an empty buffer for answers of up to so many bytes.
   package init(capacity: Int) {
@@ -60,31 +60,26 @@ package struct DirectoryBuffer: ~Copyable {
     }
   }
 
-  /// Lends the bytes that were added, for `Request.bytes`.
+  /// Answers readdir or readdirplus with what was added.
+  @discardableResult
+  package borrowing func answer(_ request: consuming Request) -> Bool {
+    request.bytes(UnsafeRawBufferPointer(rebasing: memory[..<used]))
+  }
+
+  /// Lends the bytes that were added.
   package borrowing func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
     body(UnsafeRawBufferPointer(rebasing: memory[..<used]))
   }
 
-  /// The library looks for the name's end by itself, so the name is copied to where NUL can follow.
   @inline(__always)
   private mutating func append(
     _ name: UnsafeRawBufferPointer,
     _ body: (UnsafeMutablePointer<CChar>?, Int, UnsafePointer<CChar>) -> Int
   ) throws(Errno) -> Bool {
-    guard name.count <= DirectoryBuffer.maximumNameLength else { throw Errno(ENAMETOOLONG) }
-    guard let base = name.baseAddress, name.count > 0,
-      memchr(base, 0, name.count) == nil, memchr(base, 0x2F, name.count) == nil
-    else { throw Errno(EINVAL) }
     let room = limit - used
     let start = memory.baseAddress.map { ($0 + used).assumingMemoryBound(to: CChar.self) }
-    let count = withUnsafeTemporaryAllocation(
-      of: CChar.self, capacity: DirectoryBuffer.maximumNameLength + 1
-    ) { copy in
-      guard let target = copy.baseAddress else { return Int.max }
-      memcpy(target, base, name.count)
-      target[name.count] = 0
-      return body(start, room, target)
-    }
+    // Where the room is too small the library writes nothing, and tells how much it would take.
+    let count = try FileName.withTerminated(name) { body(start, room, $0) }
     guard count <= room else { return false }
     used += count
     return true

@@ -22,18 +22,24 @@ package struct Notifier: @unchecked Sendable {
         session.raw, node, numericCast(offset), numericCast(length)))
   }
 
-  /// Drops a name, or that it does not exist. See fuse_lowlevel_notify_inval_entry(3).
+  /// Drops a name, or that it does not exist.
+  ///
+  /// Throws ENAMETOOLONG or EINVAL for what cannot be a name. See fuse_lowlevel_notify_inval_entry(3).
   package func invalidateEntry(parent: NodeID, name: UnsafeRawBufferPointer) throws(Errno) {
-    try check(
-      fuse_lowlevel_notify_inval_entry(session.raw, parent, name.characters, name.count))
+    let status = try FileName.withTerminated(name) {
+      fuse_lowlevel_notify_inval_entry(session.raw, parent, $0, name.count)
+    }
+    try check(status)
   }
 
   /// Says that a name is gone, for those who watch the directory with inotify(7).
   ///
   /// See fuse_lowlevel_notify_delete(3).
   package func delete(parent: NodeID, child: NodeID, name: UnsafeRawBufferPointer) throws(Errno) {
-    try check(
-      fuse_lowlevel_notify_delete(session.raw, parent, child, name.characters, name.count))
+    let status = try FileName.withTerminated(name) {
+      fuse_lowlevel_notify_delete(session.raw, parent, child, $0, name.count)
+    }
+    try check(status)
   }
 
   /// Lets `Session.receive` say that the session has ended.
@@ -43,11 +49,5 @@ package struct Notifier: @unchecked Sendable {
 
   private func check(_ status: Int32) throws(Errno) {
     if status < 0 && status != -ENOENT { throw Errno(-status) }
-  }
-}
-
-extension UnsafeRawBufferPointer {
-  fileprivate var characters: UnsafePointer<CChar>? {
-    baseAddress?.assumingMemoryBound(to: CChar.self)
   }
 }

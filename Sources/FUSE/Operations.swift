@@ -65,9 +65,9 @@ package protocol Operations: AnyObject {
   func fsync(_ request: consuming Request, node: NodeID, dataOnly: Bool, file: OpenFile)
   /// Opens a directory: `opened`. Without it every directory opens, with handle 0.
   func opendir(_ request: consuming Request, node: NodeID, file: OpenFile)
-  /// Lists names from an offset on: `bytes` of a `DirectoryBuffer`, none at the end.
+  /// Lists names from an offset on: a `DirectoryBuffer`, empty at the end.
   func readdir(_ request: consuming Request, node: NodeID, size: Int, offset: Int64, file: OpenFile)
-  /// Lists names with their entries; each is a look-up, save for "." and "..": `bytes`.
+  /// Lists names with their entries; each is a look-up, save for "." and "..".
   ///
   /// Only called with `ConnectionSettings.readdirplus`.
   func readdirplus(

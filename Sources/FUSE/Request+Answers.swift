@@ -48,6 +48,17 @@ extension Request {
     return answer { fuse_reply_attr($0, &value, timeout) }
   }
 
+  /// Answers with bytes, which the kernel takes from where they lie: those of an array's span, say.
+  ///
+  /// It spares the caller a closure, out of which a request cannot be consumed. See
+  /// fuse_reply_buf(3).
+  @discardableResult
+  package consuming func bytes(_ bytes: RawSpan) -> Bool {
+    answer { raw in
+      bytes.withUnsafeBytes { fuse_reply_buf(raw, $0.characters, $0.count) }
+    }
+  }
+
   /// Answers with the target of a symbolic link: bytes that end where the buffer does.
   @discardableResult
   package consuming func target(_ bytes: UnsafeRawBufferPointer) -> Bool { self.bytes(bytes) }
@@ -71,7 +82,7 @@ extension Request {
   @discardableResult
   package consuming func bytes(_ bytes: UnsafeRawBufferPointer) -> Bool {
     answer {
-      fuse_reply_buf($0, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count)
+      fuse_reply_buf($0, bytes.characters, bytes.count)
     }
   }
 
@@ -141,4 +152,8 @@ extension Request {
   package consuming func offset(_ offset: Int64) -> Bool {
     answer { fuse_reply_lseek($0, numericCast(offset)) }
   }
+}
+
+extension UnsafeRawBufferPointer {
+  var characters: UnsafePointer<CChar>? { baseAddress?.assumingMemoryBound(to: CChar.self) }
 }

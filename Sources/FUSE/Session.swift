@@ -46,6 +46,8 @@ package final class Session {
   let buffer: UnsafeMutablePointer<fuse_buf>
   /// Whether the answer to the kernel's first request is about to pass `Transport`.
   var isAnsweringInit = false
+  /// Whether the peer is not the kernel but speaks over a socket.
+  private(set) var isSocket = false
   private var isMounted = false
 
   /// What was agreed on with the kernel; nil until its first request has been processed.
@@ -85,6 +87,7 @@ package final class Session {
     _ operations: any Operations, options: SessionOptions = SessionOptions(), socket: Int32
   ) throws(MountError) {
     try self.init(operations, options: options)
+    isSocket = true
     try connect(to: socket)
   }
 

@@ -24,17 +24,31 @@ enum Transport {
           $0.amendInit(UnsafeMutableBufferPointer(start: pieces, count: Int(count)))
         }
       }
-      var written = writev(descriptor, pieces, count)
-      // The kernel takes every answer at once; a socket may be full.
-      while written < 0 && (errno == EINTR || errno == EAGAIN) {
-        var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        poll(&wait, 1, -1)
-        written = writev(descriptor, pieces, count)
-      }
+      let written =
+        session._withUnsafeGuaranteedRef { $0.isSocket }
+        ? send(to: descriptor, pieces, count) : writev(descriptor, pieces, count)
+      // An answer that finds nobody any more is none that libfuse need complain of: ENOENT is how
+      // the kernel says the same of a caller that was interrupted.
+      if written < 0 && (errno == ENODEV || errno == EPIPE) { errno = ENOENT }
       return written
     }
     return functions
   }()
+
+  /// A socket may be full, and its peer gone, which shall not be a signal.
+  private static func send(
+    to socket: Int32, _ pieces: UnsafeMutablePointer<iovec>, _ count: Int32
+  ) -> Int {
+    var message = msghdr()
+    message.msg_iov = pieces
+    message.msg_iovlen = Int(count)
+    while true {
+      let sent = sendmsg(socket, &message, Int32(MSG_NOSIGNAL))
+      guard sent < 0 && (errno == EINTR || errno == EAGAIN) else { return sent }
+      var wait = pollfd(fd: socket, events: Int16(POLLOUT), revents: 0)
+      poll(&wait, 1, -1)
+    }
+  }
 }
 
 extension Session {
