@@ -44,7 +44,7 @@ let package = Package(
     .testTarget(name: "RubyTests", dependencies: ["Ruby"], swiftSettings: strict),
     .testTarget(name: "FUSETests", dependencies: ["FUSE", "CFuse"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
-    .testTarget(name: "HostTests", dependencies: ["Host"], swiftSettings: strict),
+    .testTarget(name: "HostTests", dependencies: ["Host", "HTTP"], swiftSettings: strict),
     .testTarget(name: "MountTests", dependencies: ["fusuma"], swiftSettings: strict),
   ]
 )

@@ -136,7 +136,8 @@ extension WaiterLoop {
   // MARK: Beginnings and ends
 
   private func setDeadline(_ ticket: Ticket, _ seconds: Double?) {
-    guard let seconds, seconds < 1e9 else { return }
+    // Written so that what is not a number is no time at all.
+    guard let seconds, !(seconds >= 1e9) else { return }
     let nanoseconds = seconds > 0 ? UInt64((seconds * 1e9).rounded(.up)) : 0
     timers.insert(ticket, deadline: monotonicNanoseconds() + nanoseconds)
   }
