@@ -122,16 +122,23 @@ extension Request {
     answer { fuse_reply_ioctl($0, result, bytes.baseAddress, bytes.count) }
   }
 
+  /// Answers what ioctl(2) returns, and with the bytes of an array's span, say.
+  @discardableResult
+  package consuming func ioctl(result: Int32, bytes: RawSpan) -> Bool {
+    answer { raw in
+      bytes.withUnsafeBytes { fuse_reply_ioctl(raw, result, $0.baseAddress, $0.count) }
+    }
+  }
+
   /// Asks the kernel to come again with these pieces of the caller's memory.
   ///
   /// Linux grants it to character devices only, and answers EIO for the caller of any other file.
   /// See fuse_reply_ioctl_retry(3).
   @discardableResult
   package consuming func ioctlRetry(
-    input: UnsafeBufferPointer<(address: UInt, count: Int)>,
-    output: UnsafeBufferPointer<(address: UInt, count: Int)>
+    input: [(address: UInt, count: Int)], output: [(address: UInt, count: Int)]
   ) -> Bool {
-    func pieces(_ list: UnsafeBufferPointer<(address: UInt, count: Int)>) -> [iovec] {
+    func pieces(_ list: [(address: UInt, count: Int)]) -> [iovec] {
       list.map {
         iovec(iov_base: UnsafeMutableRawPointer(bitPattern: $0.address), iov_len: $0.count)
       }

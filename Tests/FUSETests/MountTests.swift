@@ -85,6 +85,7 @@ import Testing
     let error = #expect(throws: MountError.self) { try session.mount(at: "/nonexistent/place") }
     #expect(error?.message.contains("/nonexistent/place") == true)
     #expect(error?.message.contains("\n") == false)
+    #expect(error?.errno == Errno(ENOENT))
     #expect(error?.message.hasPrefix("fuse:") == false)
     #expect(session.descriptor == -1)
   }
