@@ -75,25 +75,25 @@ package struct ConnectionSettings: Sendable {
   package init() {}
 
   var capabilities: UInt32 {
-    let choices: [(Bool, Int32)] = [
-      (asyncRead, FUSE_CAP_ASYNC_READ),
-      (asyncDirectIO, FUSE_CAP_ASYNC_DIO),
-      (posixLocks, FUSE_CAP_POSIX_LOCKS),
-      (flockLocks, FUSE_CAP_FLOCK_LOCKS),
-      (atomicTruncate, FUSE_CAP_ATOMIC_O_TRUNC),
-      (autoInvalidateData && !explicitInvalidateData, FUSE_CAP_AUTO_INVAL_DATA),
-      (explicitInvalidateData, FUSE_CAP_EXPLICIT_INVAL_DATA),
-      (writebackCache, FUSE_CAP_WRITEBACK_CACHE),
-      (readdirplus != .no, FUSE_CAP_READDIRPLUS),
-      (readdirplus == .auto, FUSE_CAP_READDIRPLUS_AUTO),
-      (cacheSymlinks, FUSE_CAP_CACHE_SYMLINKS),
-      (dontMask, FUSE_CAP_DONT_MASK),
-      (ioctlDirectories, FUSE_CAP_IOCTL_DIR),
-      (exportSupport, FUSE_CAP_EXPORT_SUPPORT),
-      (posixACL, FUSE_CAP_POSIX_ACL),
-      (parallelDirectoryOperations, FUSE_CAP_PARALLEL_DIROPS),
+    let choices: [(Bool, UInt32)] = [
+      (asyncRead, UInt32(FUSE_CAP_ASYNC_READ)),
+      (asyncDirectIO, UInt32(FUSE_CAP_ASYNC_DIO)),
+      (posixLocks, UInt32(FUSE_CAP_POSIX_LOCKS)),
+      (flockLocks, UInt32(FUSE_CAP_FLOCK_LOCKS)),
+      (atomicTruncate, UInt32(FUSE_CAP_ATOMIC_O_TRUNC)),
+      (autoInvalidateData && !explicitInvalidateData, UInt32(FUSE_CAP_AUTO_INVAL_DATA)),
+      (explicitInvalidateData, UInt32(FUSE_CAP_EXPLICIT_INVAL_DATA)),
+      (writebackCache, UInt32(FUSE_CAP_WRITEBACK_CACHE)),
+      (readdirplus != .no, UInt32(FUSE_CAP_READDIRPLUS)),
+      (readdirplus == .auto, UInt32(FUSE_CAP_READDIRPLUS_AUTO)),
+      (cacheSymlinks, UInt32(FUSE_CAP_CACHE_SYMLINKS)),
+      (dontMask, UInt32(FUSE_CAP_DONT_MASK)),
+      (ioctlDirectories, UInt32(FUSE_CAP_IOCTL_DIR)),
+      (exportSupport, UInt32(FUSE_CAP_EXPORT_SUPPORT)),
+      (posixACL, UInt32(FUSE_CAP_POSIX_ACL)),
+      (parallelDirectoryOperations, UInt32(FUSE_CAP_PARALLEL_DIROPS)),
     ]
-    return choices.reduce(0) { $1.0 ? $0 | UInt32($1.1) : $0 }
+    return choices.reduce(0) { $1.0 ? $0 | $1.1 : $0 }
   }
 }
 
