@@ -60,3 +60,6 @@ func residentBytes() -> Int {
     separator: " ")
   return (words.count > 1 ? Int(words[1]) ?? 0 : 0) * 4096
 }
+
+/// Whether the address or thread sanitizer is at work, which makes figures of memory meaningless.
+let isSanitized = dlsym(nil, "__asan_init") != nil || dlsym(nil, "__tsan_init") != nil

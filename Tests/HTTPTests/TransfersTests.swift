@@ -27,8 +27,8 @@ struct TransfersTests {
       }
     }
     #expect(time < 5)
-    // The server's 500 threads are in this figure too.
-    #expect(peak - before < 24 << 20)
+    // The server's 500 threads are in this figure too; a sanitizer's own memory would drown it.
+    if !isSanitized { #expect(peak - before < 24 << 20) }
     #expect(!transfers.isBusy)
   }
 
@@ -128,15 +128,11 @@ struct StreamingTests {
   @Test("pauses a server that is faster than its reader, and loses nothing")
   func backPressure() throws {
     let sent = Atomic(0)
-    let total = 16 << 20
+    let block = (0..<65536).map { UInt8(truncatingIfNeeded: $0 ^ ($0 >> 8)) }
     let server = try LoopbackServer { _, connection in
-      connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(total)\r\n\r\n")
-      var next = 0
-      while next < total {
-        let piece = (next..<next + 65536).map { UInt8(truncatingIfNeeded: $0 >> 8) }
-        guard connection.send(piece) else { return }
-        next += piece.count
-        sent.store(next, ordering: .relaxed)
+      connection.send("HTTP/1.1 200 OK\r\nContent-Length: \(256 * block.count)\r\n\r\n")
+      for number in 1...256 where connection.send(block) {
+        sent.store(number, ordering: .relaxed)
       }
     }
     let transfers = try Transfers()
@@ -144,31 +140,27 @@ struct StreamingTests {
     request.streaming = true
     request.maximumBody = 1000
     transfers.start(request, ticket: 1)
-    var received = 0
-    var isWhole = true
-    var isOver = false
-    while !isOver {
+    var received: [UInt8] = []
+    var end: Result<HTTPResponse, HTTPFailure>?
+    while end == nil {
       for event in try transfers.nextEvents() {
         switch event {
         case .chunk(_, _, let body):
-          if received == 0 {
+          if received.isEmpty {
             // Not asked for more: the server must come to a stand.
             for _ in 0..<20 { try transfers.poll(timeout: 0.01) }
-            #expect(sent.load(ordering: .relaxed) < total)
-          }
-          for byte in body {
-            isWhole = isWhole && byte == UInt8(truncatingIfNeeded: received >> 8)
-            received += 1
+            let blocks = sent.load(ordering: .relaxed)
+            #expect(blocks < 256)
           }
           #expect(body.count <= 512 << 10)
+          received += body
           transfers.resume(1)
-        case .finished(_, let result):
-          #expect(try result.get().status == 200)
-          isOver = true
+        case .finished(_, let result): end = result
         }
       }
     }
-    #expect(received == total)
+    #expect(try end?.get().status == 200)
+    let isWhole = received == [[UInt8]](repeating: block, count: 256).flatMap { $0 }
     #expect(isWhole)
   }
 
