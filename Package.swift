@@ -8,7 +8,6 @@ let strict: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
   .enableUpcomingFeature("ExistentialAny"),
   .enableUpcomingFeature("InternalImportsByDefault"),
-  .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
 let package = Package(
@@ -35,6 +34,9 @@ let package = Package(
 
     .target(
       name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "CJansson", "CLinux"],
+      resources: [
+        "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl",
+      ].map { .embedInCode("Prelude/\($0).rb") },
       swiftSettings: strict),
     .executableTarget(
       name: "fusuma",

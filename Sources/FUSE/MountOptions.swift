@@ -5,6 +5,12 @@ package struct MountOptionError: Error, Hashable, Sendable, CustomStringConverti
   /// What is wrong with it.
   package let reason: String
 
+  /// Says what is wrong with an option.
+  package init(option: String, reason: String) {
+    self.option = option
+    self.reason = reason
+  }
+
   /// One line that names the option and what is wrong with it.
   package var description: String { "mount option \(option): \(reason)" }
 }

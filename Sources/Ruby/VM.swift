@@ -117,10 +117,14 @@ package final class VM {
 
   /// Runs `body`; the values that it made and did not root are garbage afterwards.
   package func scope<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
-    let arena = cmr_arena_save(raw)
-    defer { cmr_arena_restore(raw, arena) }
+    let arena = openScope()
+    defer { closeScope(arena) }
     return try body()
   }
+
+  /// The same in two halves, for where a closure is in the way: close what was opened, in order.
+  package func openScope() -> Int32 { cmr_arena_save(raw) }
+  package func closeScope(_ scope: Int32) { cmr_arena_restore(raw, scope) }
 
   // MARK: Roots
 

@@ -94,4 +94,5 @@ package struct Name: Hashable, Sendable {
 package struct RubyException: Error {
   /// The exception object.
   package let value: Value
+  package init(value: Value) { self.value = value }
 }

@@ -22,10 +22,13 @@ package final class Waiter: Sendable {
 
   /// Makes the descriptors that it needs, but no thread.
   ///
+  /// `notify` is called, on whatever thread, when there are outcomes after there were none: for a VM's
+  /// thread that sleeps elsewhere than in a poll(2) of `eventDescriptor`.
+  ///
   /// Fails where the process may have no more descriptors. eventfd(2), epoll_create1(2).
-  package init() throws(WaiterFailure) {
+  package init(notify: @escaping @Sendable () -> Void = {}) throws(WaiterFailure) {
     inbox = try WaiterInbox()
-    outbox = try WaiterOutbox()
+    outbox = try WaiterOutbox(notify: notify)
     loop = try WaiterLoop(inbox: inbox, outbox: outbox)
   }
 

@@ -55,13 +55,18 @@ final class WaiterOutbox: Sendable {
   let signal: WaiterSignal
   private let hasMail = Atomic(false)
   private let state = Mutex(State())
+  /// Called, on whatever thread, when the box has been empty and is no longer.
+  private let notify: @Sendable () -> Void
 
   private struct State {
     var addressees: [Ticket: Addressee] = [:]
     var outcomes: [(Ticket, Outcome)] = []
   }
 
-  init() throws(WaiterFailure) { signal = try WaiterSignal() }
+  init(notify: @escaping @Sendable () -> Void) throws(WaiterFailure) {
+    self.notify = notify
+    signal = try WaiterSignal()
+  }
 
   /// Whether there are outcomes to drain; a single relaxed load.
   var isFull: Bool { hasMail.load(ordering: .relaxed) }
@@ -86,7 +91,10 @@ final class WaiterOutbox: Sendable {
       case .drain, .drainAlways:
         state.outcomes.append((ticket, outcome))
         // Raised inside the lock: a drain cannot take the outcome and miss the flag.
-        if !hasMail.exchange(true, ordering: .relaxed) { signal.raise() }
+        if !hasMail.exchange(true, ordering: .relaxed) {
+          signal.raise()
+          notify()
+        }
         return nil
       }
     }

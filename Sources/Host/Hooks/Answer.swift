@@ -1,0 +1,170 @@
+// What an answer means: one rule, in one place.
+//
+//   nil               no such file, where a thing was asked for; success, where an act was
+//   a negative Integer                       that errno
+//   raise Errno::EACCES (any SystemCallError) that errno
+//   any other exception                      EIO, reported with message and backtrace
+//   an answer of the wrong type or length    EIO, reported with what was expected
+//
+// Invariant: nothing that a script returns is trusted. A length, a mode, a name or a count is looked
+// at before it is believed, and no conversion here can trap.
+
+import FUSE
+import Glibc
+import Ruby
+
+/// What a hook answers when all is well.
+package enum AnswerKind: Sendable {
+  case act, attributes, bytes, names, handle, count, statistics
+  case attributeValue, attributeNames, lock, offset, ioctl, events
+
+  /// Says what a good answer is, with an example, for the report of a bad one.
+  package var expectation: String {
+    switch self {
+    case .act: "0 or nil for success, or a negative errno such as -Errno::EACCES::Errno"
+    case .attributes:
+      "something with st_mode (and st_size, st_nlink, ...), or nil for no such file; for example "
+        + "FUSE::Stat.new(FUSE::S_IFREG | 0644, 1, 12)"
+    case .bytes: "a String, or [String, size]; for example \"hello\\n\""
+    case .names:
+      "an Array of names or of [name, stat] pairs, or a Hash of them; for example [\"hello\"]"
+    case .handle: "0 for success, nil for no such file, or any other object as a handle"
+    case .count: "how many bytes were taken, at most as many as there were, or nil for all"
+    case .statistics: "something with f_blocks, f_bfree, f_files, ...; for example a Hash"
+    case .attributeValue: "a String of at most 65536 bytes, or nil for no such attribute"
+    case .attributeNames: "an Array of names; for example [\"user.comment\"]"
+    case .lock:
+      "0 or nil, or for F_GETLK the lock that stands in the way, as [type, start, length, pid]"
+    case .offset: "an Integer from 0 on"
+    case .ioctl: "an Integer, a String, or [Integer, String]"
+    case .events: "an Integer of POLL bits, or nil for none"
+    }
+  }
+}
+
+/// What a hook came to, before anybody has looked at it.
+struct Answer {
+  enum Result {
+    case value(Value)
+    /// The class has no such method.
+    case missing
+    case raised(RubyException)
+  }
+
+  let hook: Hook
+  let node: Node?
+  let result: Result
+
+  /// Whether the class has the hook at all.
+  var isMissing: Bool {
+    if case .missing = result { true } else { false }
+  }
+}
+
+extension Host {
+  /// The largest errno that the kernel takes; it drops the answer to a request over a larger one.
+  private static let largestErrno = 511
+
+  /// The value of an answer, where it is not an error in one of the ways that all hooks share.
+  func value(of answer: Answer) throws(Errno) -> Value {
+    switch answer.result {
+    case .missing:
+      if case .fails(let number) = answer.hook.row.missing { throw Errno(number) }
+      return .nil
+    case .raised(let exception):
+      throw errno(of: exception, in: answer.hook.name, node: answer.node)
+    case .value(let value):
+      if let number = value.integer, number < 0 {
+        guard number >= -Host.largestErrno else { throw wrong(answer, value) }
+        throw Errno(Int32(-number))
+      }
+      return value
+    }
+  }
+
+  /// The errno that an exception stands for; one that stands for none is reported, and is EIO.
+  func errno(of exception: RubyException, in hook: String, node: Node?) -> Errno {
+    if let errno = systemError(exception) { return errno }
+    if let status = exitStatus(exception) {
+      // `exit` in a hook means what it says: the mount ends.
+      stop(status: status)
+      return Errno(EIO)
+    }
+    reporter.report(vm.describe(exception), in: hook, path: node?.pathText)
+    return Errno(EIO)
+  }
+
+  /// The errno of a SystemCallError; nil for any other exception.
+  func systemError(_ exception: RubyException) -> Errno? {
+    guard vm.isKind(exception.value, of: vm[classes.systemCallError]) else { return nil }
+    guard let number = (try? vm.send(exception.value, names.errno))?.integer,
+      (1...Host.largestErrno).contains(number)
+    else { return nil }
+    return Errno(Int32(number))
+  }
+
+  /// The status that a SystemExit carries; nil for any other exception.
+  func exitStatus(_ exception: RubyException) -> Int32? {
+    guard vm.isKind(exception.value, of: vm[classes.systemExit]) else { return nil }
+    let status = (try? vm.send(exception.value, "status"))?.integer ?? 0
+    return Int32(truncatingIfNeeded: status & 0xFF)
+  }
+
+  /// Reports an answer that is none, and gives the errno for it.
+  func wrong(_ answer: Answer, _ value: Value, _ expected: String? = nil) -> Errno {
+    reporter.report(
+      wrongAnswer: vm.inspect(value, limit: 60),
+      expected: expected ?? answer.hook.row.answer.expectation, in: answer.hook.name,
+      path: answer.node?.pathText)
+    return Errno(EIO)
+  }
+
+  // MARK: The kinds of answers
+
+  /// An act: 0 or nil.
+  func accept(_ answer: Answer) throws(Errno) {
+    let value = try value(of: answer)
+    guard value.isNil || value.integer == 0 else { throw wrong(answer, value) }
+  }
+
+  /// Bytes, of which at most `limit` may be: lends them to `body`, still in the script's own String.
+  func bytes<R>(
+    of answer: Answer, limit: Int = .max, _ body: (UnsafeRawBufferPointer) -> R
+  ) throws(Errno) -> R {
+    let value = try value(of: answer)
+    if value.isNil { throw Errno(ENOENT) }
+    var string = value
+    var size: Int?
+    if value.kind == .array, value.count == 2 {
+      string = value[0]
+      size = value[1].integer
+      if size == nil, !value[1].isNil { throw wrong(answer, value) }
+    }
+    let result: R?? = string.withBytes { bytes in
+      let count = size ?? bytes.count
+      guard count >= 0, count <= bytes.count, count <= limit else { return nil }
+      return body(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+    }
+    guard let result, let result else {
+      throw wrong(
+        answer, value,
+        limit < .max ? "\(answer.hook.row.answer.expectation), of at most \(limit) bytes" : nil)
+    }
+    return result
+  }
+
+  /// A count of bytes from 0 to `total`, which nil stands for.
+  func count(of answer: Answer, total: Int) throws(Errno) -> Int {
+    let value = try value(of: answer)
+    if value.isNil { return total }
+    guard let count = value.integer, count >= 0, count <= total else { throw wrong(answer, value) }
+    return count
+  }
+
+  /// An Integer from 0 on.
+  func offset(of answer: Answer) throws(Errno) -> Int64 {
+    let value = try value(of: answer)
+    guard let offset = value.integer, offset >= 0 else { throw wrong(answer, value) }
+    return Int64(offset)
+  }
+}

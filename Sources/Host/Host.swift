@@ -1,0 +1,148 @@
+// The host: the script's VM, the tree of live nodes, and what goes on between them.
+//
+// Invariants: one thread runs the kernel's requests and all Ruby, and nothing else ever enters the VM
+// (Host is not Sendable); a second thread does all the waiting. No thread exists before the process
+// has gone to the background.
+
+import FUSE
+import Glibc
+import HTTP
+import Ruby
+
+/// One script and its mount.
+package final class Host: Operations {
+  let configuration: Configuration
+  let vm: VM
+  let classes: Classes
+  let names: Names
+  /// The methods' names, by the hooks' numbers.
+  let hookNames: [Name]
+  let statMembers: MemberNames
+  let statfsMembers: MemberNames
+  let reporter = Reporter()
+  let waiter: Waiter
+
+  var options = Options()
+  var tree = Tree()
+  var handles = OpenHandles()
+  var directoryBuffer = DirectoryBuffer(capacity: 1 << 20)
+  var tracer = Tracer()
+  let started = Timestamp.now
+  /// Who mounts: the owner of every file whose stat-like names none.
+  let mounter = (uid: getuid(), gid: getgid())
+
+  // Turns.
+  var running: Turn?
+  var idleTurns: [Turn] = []
+  var liveTurns = 0
+  var parked: [Ticket: Turn] = [:]
+  var lastTicket: UInt64 = 0
+  /// Streaming requests that were asked for and not yet begun.
+  var streams: [UInt64: HTTPRequest] = [:]
+  /// Who is told of descriptors that are watched for as long as the mount lives.
+  var watchers: [Ticket: (Outcome) -> Void] = [:]
+  /// Background work that waits for the mount.
+  var spawned: [VM.Root] = []
+
+  // The script and its mount.
+  var scriptTurn: Turn?
+  var wantsMount = false
+  var session: Session?
+  var mountPoint: String?
+  let notifier = NotifierThread()
+  /// Requests are being served.
+  var isServing = false
+  /// on_init is through.
+  var isInitialized = false
+  /// Why it ends, as the status of the process; nil while it goes on.
+  var stopStatus: Int32?
+
+  /// What the command line says.
+  package struct Configuration: Sendable {
+    package var script: String
+    package var mountPoint: String?
+    /// What stood after each `-o`.
+    package var mountOptions: [String] = []
+    /// What follows the script: ARGV.
+    package var arguments: [String] = []
+    /// nil leaves it to the script.
+    package var daemonize: Bool?
+    /// Clear a dead mount that is in the way.
+    package var force = false
+
+    package init(script: String) { self.script = script }
+  }
+
+  /// Objects of the VM that are always at hand.
+  struct Classes {
+    let fuse: VM.Root
+    let missing: VM.Root
+    let systemCallError: VM.Root
+    let systemExit: VM.Root
+    /// The script's class, once FUSE.run was called.
+    let klass: VM.Root
+  }
+
+  /// Names of methods that are called all the time.
+  struct Names {
+    let newTurn: Name
+    let callNew: Name
+    let setPath: Name
+    let errno: Name
+    let time: Name
+    let slice: Name
+    let call: Name
+  }
+
+  /// Opens a VM with everything that a script expects in it.
+  package init(_ configuration: Configuration) throws(HostError) {
+    self.configuration = configuration
+    do {
+      let vm = try VM()
+      self.vm = vm
+      waiter = try Waiter(notify: Wakeup.wake)
+      hookNames = Hook.table.map { vm.name($0.name) }
+      statMembers = MemberNames(StatMember.allCases.map { vm.name($0.name) })
+      statfsMembers = MemberNames(Host.statfsMemberNames.map { vm.name($0) })
+      names = Names(
+        newTurn: vm.name("__new_turn"), callNew: vm.name("__call_new"),
+        setPath: vm.name("path="), errno: vm.name("errno"), time: vm.name("__time"),
+        slice: vm.name("slice"), call: vm.name("call"))
+      let scope = vm.openScope()
+      defer { vm.closeScope(scope) }
+      try Surroundings.define(in: vm)
+      let fuse = try vm.constant("FUSE")
+      classes = Classes(
+        fuse: try vm.retain(fuse), missing: try vm.retain(try vm.constant("MISSING", in: fuse)),
+        systemCallError: try vm.retain(try vm.constant("SystemCallError")),
+        systemExit: try vm.retain(try vm.constant("SystemExit")),
+        klass: try vm.retain(.nil))
+    } catch let error as RubyException {
+      _ = error
+      throw HostError("the prelude did not load")
+    } catch {
+      throw HostError("there is not enough memory or descriptors to start: \(error)")
+    }
+    do throws(RubyException) {
+      try installParking()
+      try installMountNatives()
+    } catch {
+      throw HostError("the host's methods could not be defined: \(vm.describe(error).message)")
+    }
+  }
+
+  /// Takes down what a trace would show of an operation; nothing while nobody looks.
+  func note(_ turn: Turn, _ node: Node, _ detail: @autoclosure () -> String = "") {
+    guard turn.record != nil else { return }
+    turn.record?.path = node.path
+    turn.record?.detail = detail()
+  }
+
+  func note(_ turn: Turn, _ node: Node, _ size: Int, _ offset: Int64?) {
+    note(turn, node, offset.map { "\(size)@\($0)" } ?? "\(size)")
+  }
+
+  func note(_ turn: Turn, _ node: Node, _ path: [UInt8]) {
+    note(turn, node, String(decoding: path, as: UTF8.self))
+  }
+}

@@ -1,0 +1,114 @@
+// One mount from beginning to end.
+
+import FUSE
+import Glibc
+import Ruby
+
+extension Host {
+  /// Mounts, serves until the end, unmounts; answers the exit status.
+  func mountAndServe() throws(HostError) -> Int32 {
+    options = try readOptions()
+    guard let given = configuration.mountPoint ?? options.path else {
+      throw HostError(
+        "there is no mount point: name one behind the script, or set FUSE.path in it")
+    }
+    let point = try MountPoint(given, force: configuration.force)
+    let session = try makeSession()
+    do throws(MountError) {
+      try session.mount(at: point.path)
+    } catch {
+      throw HostError("could not mount \(given): \(Host.advice(error))")
+    }
+    self.session = session
+    mountPoint = point.path
+    defer {
+      self.session = nil
+      mountPoint = nil
+    }
+    var background: Background?
+    if configuration.daemonize ?? options.daemonize {
+      do throws(HostError) { background = try .enter() } catch {
+        session.unmount()
+        throw error
+      }
+    }
+    do throws(WaiterFailure) { try waiter.start() } catch {
+      session.unmount()
+      throw HostError("\(error.call): \(String(cString: strerror(error.errno)))")
+    }
+    let status = serve(session, background)
+    waiter.stop()
+    return status
+  }
+
+  private func makeSession() throws(HostError) -> Session {
+    var connection = options.connection
+    let klass = vm[classes.klass]
+    connection.posixLocks =
+      vm.instances(of: klass, accept: hookNames[Hook.lock.rawValue]) != nil
+    connection.flockLocks =
+      vm.instances(of: klass, accept: hookNames[Hook.flock.rawValue]) != nil
+    do throws(MountError) {
+      return try Session(
+        self,
+        options: SessionOptions(
+          libraryOptions: options.mount.libraryOptions, connection: connection))
+    } catch {
+      throw HostError("mount options: \(error)")
+    }
+  }
+
+  /// The script's settings, then the command line's options: what comes later counts.
+  private func readOptions() throws(HostError) -> Options {
+    let scope = vm.openScope()
+    defer { vm.closeScope(scope) }
+    var options = Options()
+    var defaultPermissions = true
+    var names = ["fsname": "fusuma", "subtype": "fusuma"]
+    do {
+      let fuse = vm[classes.fuse]
+      try vm.replace(classes.klass, with: try vm.send(fuse, "klass"))
+      let program = try vm.send(fuse, "program_name").text
+      names["fsname"] = program ?? names["fsname"]
+      for pair in try vm.send(fuse, "__settings").elements ?? [] {
+        guard let name = pair[0].symbol.map(vm.text) else { continue }
+        if name == "default_permissions" { defaultPermissions = pair[1].isTruthy }
+        names[name] = nil
+        try options.set(name, pair[1], vm)
+      }
+    } catch let error as RubyException {
+      throw HostError(vm.describe(error).message)
+    } catch let error as HostError {
+      throw error
+    } catch {
+      throw HostError("\(error)")
+    }
+    for list in configuration.mountOptions { try options.add(list) }
+    if defaultPermissions { try options.add("default_permissions") }
+    // systemd unmounts what bears no name.
+    for (name, value) in names.sorted(by: { $0.key < $1.key })
+    where !options.mount.hasLibraryOption(name) {
+      do throws(MountOptionError) { try options.mount.add(name, value: value) } catch {
+        throw HostError("\(error)")
+      }
+    }
+    options.settle()
+    return options
+  }
+
+  /// What to try, behind what libfuse said.
+  private static func advice(_ error: MountError) -> String {
+    let message = error.message
+    if message.contains("user_allow_other") {
+      return message + " (as root: echo user_allow_other >> /etc/fuse.conf)"
+    }
+    if Glibc.access("/dev/fuse", F_OK) != 0 {
+      return message + " (there is no /dev/fuse: 'modprobe fuse' as root, or start the container "
+        + "with --device /dev/fuse)"
+    }
+    if Glibc.access("/dev/fuse", R_OK | W_OK) != 0 {
+      return message + " (no permission for /dev/fuse)"
+    }
+    return message
+  }
+}

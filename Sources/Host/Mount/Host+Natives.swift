@@ -1,0 +1,142 @@
+// What a script can ask of the mount, beneath module FUSE (Prelude/fuse.rb).
+
+import FUSE
+import Glibc
+import Ruby
+
+extension Host {
+  func installMountNatives() throws(RubyException) {
+    try vm.define("FUSE", "__context") { [unowned self] _ throws(RubyException) in
+      let context = running?.context ?? Context(uid: getuid(), gid: getgid(), pid: getpid())
+      return try vm.array([
+        try vm.integer(Int(context.uid)), try vm.integer(Int(context.gid)),
+        try vm.integer(Int(context.pid)), try vm.integer(Int(context.umask)),
+      ])
+    }
+    try vm.define("FUSE", "__find") { [unowned self] call throws(RubyException) in
+      guard let path = call[0].bytes else { throw vm.exception("TypeError", "a path is a String") }
+      let node = tree.makeNode(at: path)
+      return try vm.array([
+        try vm.integer(Int(node.id)), node.instance.map { vm[$0] } ?? .nil,
+      ])
+    }
+    try vm.define("FUSE", "__adopt") { [unowned self] call throws(RubyException) in
+      guard let id = call[0].integer, let node = tree[UInt64(id)] else { return call[1] }
+      // Somebody else was faster while this one's initialize waited: one path, one instance.
+      if let instance = node.instance { return vm[instance] }
+      node.instance = try vm.retain(call[1])
+      return call[1]
+    }
+    try vm.define("FUSE", "__pool") { [unowned self] _ throws(RubyException) in
+      let pairs = try vm.array([])
+      for node in tree.all {
+        guard let instance = node.instance else { continue }
+        for place in node.isRoot ? [node.path] : node.places.map(\.path) {
+          guard let place else { continue }
+          try vm.push(try vm.array([try vm.string(place), vm[instance]]), onto: pairs)
+        }
+      }
+      return pairs
+    }
+    try vm.define("FUSE", "__invalidate") { [unowned self] call throws(RubyException) in
+      guard let path = call[0].bytes else { throw vm.exception("TypeError", "a path is a String") }
+      invalidate(path)
+      return .nil
+    }
+    try vm.define("FUSE", "__notify_poll") { [unowned self] call in
+      if let path = call[0].bytes, let node = tree.node(at: path),
+        let handle = node.pollHandle.take()
+      {
+        let box = PollHandleBox(handle)
+        notifier.post { box.notify() }
+      }
+      return .nil
+    }
+    try vm.define("FUSE", "__unmount") { [unowned self] _ in
+      stop(status: 0)
+      return .nil
+    }
+    try vm.define("FUSE", "__mountpoint") { [unowned self] _ throws(RubyException) in
+      guard let mountPoint else { return .nil }
+      return try vm.string(mountPoint)
+    }
+    try vm.define("FUSE", "__spawn_turn") { [unowned self] call throws(RubyException) in
+      spawned.append(try vm.retain(call[0]))
+      if isServing { Wakeup.wake() }
+      return .nil
+    }
+    try vm.define("FUSE", "__help") { [unowned self] _ throws(RubyException) in
+      try vm.string(Host.help)
+    }
+  }
+
+  /// Lets the kernel forget what it has cached of a path.
+  func invalidate(_ path: [UInt8]) {
+    guard let session, let node = tree.node(at: path) else {
+      // A path without a node can still be one that the kernel believes to be absent.
+      guard let session, let slash = path.lastIndex(of: UInt8(ascii: "/")),
+        let parent = tree.node(at: Array(path[..<slash]))
+      else { return }
+      post(session.notifier, entry: Array(path[(slash + 1)...]), in: parent.id)
+      return
+    }
+    node.measuredSize = nil
+    let notifier = session.notifier
+    let id = node.id
+    self.notifier.post { Host.tolerate { () throws(Errno) in try notifier.invalidate(id) } }
+    for place in node.places { post(notifier, entry: place.name.bytes, in: place.parent.id) }
+  }
+
+  /// Lets the kernel forget everything that it has cached.
+  func invalidateAll() {
+    for node in Array(tree.all) where node.lookups > 0 {
+      if let path = node.path { invalidate(path) }
+    }
+  }
+
+  private func post(_ notifier: Notifier, entry name: [UInt8], in parent: NodeID) {
+    guard !name.isEmpty else { return }
+    self.notifier.post {
+      Host.tolerate { () throws(Errno) in
+        // withUnsafeBytes of an Array forgets what type is thrown.
+        var thrown: Errno?
+        name.withUnsafeBytes { bytes in
+          do throws(Errno) {
+            try notifier.invalidateEntry(parent: parent, name: bytes)
+          } catch { thrown = error }
+        }
+        if let thrown { throw thrown }
+      }
+    }
+  }
+
+  /// What the kernel does not know needs no forgetting, and an unmounted filesystem has no cache.
+  private static func tolerate(_ body: () throws(Errno) -> Void) {
+    do throws(Errno) { try body() } catch {
+      // ENOENT, ENOTDIR, ENODEV, ENOTCONN, EBUSY: there is nothing to forget (any more).
+    }
+  }
+
+  /// What `FUSE.help` says.
+  package static var help: String {
+    let hooks = Hook.table.map { row in
+      "  \(row.name)\(row.arguments.isEmpty ? "" : "(\(row.arguments.joined(separator: ", ")))")"
+    }
+    return "Hooks, all optional, handed as many of their arguments as they accept:\n"
+      + hooks.joined(separator: "\n") + "\n"
+  }
+}
+
+/// Carries a poll handle, which cannot be copied, into a closure that can.
+///
+/// `@unchecked Sendable`: it is taken out once, on the notifier's thread.
+private final class PollHandleBox: @unchecked Sendable {
+  private var handle: PollHandle?
+  init(_ handle: consuming PollHandle) { self.handle = consume handle }
+
+  func notify() {
+    guard let handle = handle.take() else { return }
+    // Nobody waits any more: then nobody needs to be told.
+    do throws(Errno) { try handle.notify() } catch {}
+  }
+}

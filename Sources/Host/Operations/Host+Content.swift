@@ -1,0 +1,195 @@
+// Content: reading and writing, piece by piece or as a whole.
+//
+// Invariant: what is read is cut to what was asked, and what is claimed to be written to what was
+// handed over; a reply points at the Ruby String's own bytes and is sent before Ruby runs again.
+
+package import FUSE
+import Glibc
+import Ruby
+
+extension Host {
+  package func read(
+    _ request: consuming Request, node id: NodeID, size: Int, offset: Int64, file: OpenFile
+  ) {
+    guard let turn = begin(.read, request), let node = node(id, for: turn) else { return }
+    note(turn, node, size, offset)
+    if let draft = node.draft {
+      // Somebody is writing the whole content anew: that is what there is to read.
+      return draft.content.withUnsafeBytes { content in
+        _ = answer(turn) { $0.bytes(cut(content, size, offset)) }
+      }
+    }
+    let handle = handles[file.handle]
+    if has(.read, node) {
+      call(
+        turn, .read, on: node,
+        [.integer(size), .integer(offset), object(handle?.object)]
+      ) { [self] answer throws(Errno) in
+        try bytes(of: answer, limit: size) { bytes in
+          if bytes.count < size { node.measuredSize = offset + Int64(bytes.count) }
+          self.answer(turn) { $0.bytes(bytes) }
+        }
+      }
+    } else {
+      readAll(turn, node, size, offset, handle)
+    }
+  }
+
+  private func cut(
+    _ content: UnsafeRawBufferPointer, _ size: Int, _ offset: Int64
+  ) -> UnsafeRawBufferPointer {
+    let start = min(Int(clamping: max(offset, 0)), content.count)
+    return UnsafeRawBufferPointer(rebasing: content[start...].prefix(size))
+  }
+
+  /// Reads a piece of what on_read_all answers. The content is kept from the read at offset 0 until
+  /// its end was read, so that who reads a file from beginning to end sees one content.
+  private func readAll(
+    _ turn: Turn, _ node: Node, _ size: Int, _ offset: Int64, _ handle: OpenHandle?
+  ) {
+    if offset > 0, let handle, let snapshot = handle.snapshot {
+      vm[snapshot].withBytes { content in
+        if offset >= content.count { dropSnapshot(of: handle) }
+        answer(turn) { $0.bytes(cut(content, size, offset)) }
+      }
+      return
+    }
+    call(turn, .readAll, on: node, [object(handle?.object)]) { [self] answer throws(Errno) in
+      var length = 0
+      var source: Value = .nil
+      try bytes(of: answer) { content in
+        length = content.count
+        node.measuredSize = Int64(length)
+        if case .value(let value) = answer.result { source = value }
+        // Only a content of more than one piece has to be kept.
+        let isWhole = offset == 0 && content.count <= size && !node.hasUnknownSize
+        if let handle, !isWhole { keepSnapshot(source, length, in: handle) }
+        self.answer(turn) { $0.bytes(cut(content, size, offset)) }
+      }
+    }
+  }
+
+  private func keepSnapshot(_ answer: Value, _ length: Int, in handle: OpenHandle) {
+    dropSnapshot(of: handle)
+    var content = answer.kind == .array ? answer[0] : answer
+    do throws(RubyException) {
+      // A copy that shares the bytes: what the script does to its String later is not seen.
+      content = try vm.send(content, names.slice, [try vm.integer(0), try vm.integer(length)])
+      handle.snapshot = try vm.retain(content)
+    } catch {
+      reporter.report(vm.describe(error), in: Hook.readAll.name, path: handle.node.pathText)
+    }
+  }
+
+  private func dropSnapshot(of handle: OpenHandle) {
+    if let snapshot = handle.snapshot.take() { vm.release(snapshot) }
+  }
+
+  package func write(
+    _ request: consuming Request, node id: NodeID, data: UnsafeRawBufferPointer, offset: Int64,
+    file: OpenFile
+  ) {
+    guard let turn = begin(.write, request), let node = node(id, for: turn) else { return }
+    let total = data.count
+    note(turn, node, total, offset)
+    let handle = handles[file.handle]
+    if let handle { dropSnapshot(of: handle) }
+    if writesWhole(node) {
+      return writeDraft(turn, node, data, offset)
+    }
+    call(
+      turn, .write, on: node, [.bytes(data), .integer(offset), object(handle?.object)]
+    ) { [self] answer throws(Errno) in
+      if answer.isMissing { throw Errno(ENOSYS) }
+      let count = try count(of: answer, total: total)
+      changed(node)
+      self.answer(turn) { $0.written(count) }
+    }
+  }
+
+  // MARK: Content as a whole
+
+  /// The largest content that is gathered for on_write_all, in bytes.
+  static let largestDraft = 1 << 30
+
+  /// Whether writes to the file are gathered for on_write_all.
+  func writesWhole(_ node: Node) -> Bool { has(.writeAll, node) && !has(.write, node) }
+
+  private func writeDraft(
+    _ turn: Turn, _ node: Node, _ data: UnsafeRawBufferPointer, _ offset: Int64
+  ) {
+    guard let start = Int(exactly: offset), start >= 0,
+      start <= Host.largestDraft - data.count
+    else { return fail(turn, Errno(EFBIG)) }
+    let total = data.count
+    if node.draft != nil {
+      node.draft?.write(data, at: start)
+      changed(node)
+      answer(turn) { $0.written(total) }
+      return
+    }
+    // The request's buffer is gone once the hook that is asked for the old content waits.
+    let copy = [UInt8](data)
+    do throws(Errno) {
+      try draft(of: node, keeping: true, in: turn) { [self] () throws(Errno) in
+        copy.withUnsafeBytes { node.draft?.write($0, at: start) }
+        changed(node)
+        answer(turn) { $0.written(total) }
+      }
+    } catch {
+      fail(turn, error)
+    }
+  }
+
+  /// Sees to it that the node has a draft: what on_read_all has, or nothing.
+  func draft(
+    of node: Node, keeping: Bool, in turn: Turn, next: @escaping Done
+  ) throws(Errno) {
+    if node.draft != nil { return try next() }
+    guard keeping, has(.readAll, node) else {
+      node.draft = Draft(content: node.handingOver ?? [])
+      if !keeping { node.draft?.content = [] }
+      return try next()
+    }
+    if let content = node.handingOver {
+      node.draft = Draft(content: content)
+      return try next()
+    }
+    call(turn, .readAll, on: node, [.value(.nil)]) { [self] answer throws(Errno) in
+      let content: [UInt8]
+      do throws(Errno) { content = try bytes(of: answer) { [UInt8]($0) } } catch {
+        // Something that can be written but not read begins empty.
+        guard error.rawValue == ENOENT else { throw error }
+        content = []
+      }
+      if node.draft == nil { node.draft = Draft(content: content) }
+      try next()
+    }
+  }
+
+  /// Hands a draft over to on_write_all, once.
+  ///
+  /// Where the script refuses it, the turn fails with its errno, unless `orElse` goes on instead.
+  func handOver(
+    _ node: Node, _ object: VM.Root?, in turn: Turn,
+    orElse: Done? = nil, next: @escaping Done
+  ) {
+    guard let draft = node.draft.take() else {
+      do throws(Errno) { try next() } catch { fail(turn, error) }
+      return
+    }
+    node.handingOver = draft.content
+    draft.content.withUnsafeBytes { content in
+      call(turn, .writeAll, on: node, [.bytes(content), self.object(object)]) {
+        [self] answer throws(Errno) in
+        node.handingOver = nil
+        do throws(Errno) { try accept(answer) } catch {
+          guard let orElse else { throw error }
+          return try orElse()
+        }
+        changed(node)
+        try next()
+      }
+    }
+  }
+}

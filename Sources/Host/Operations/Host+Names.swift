@@ -1,0 +1,94 @@
+// Names: looking them up, and forgetting them.
+
+package import FUSE
+import Glibc
+import Ruby
+
+extension Host {
+  package func lookup(
+    _ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>
+  ) {
+    guard let turn = begin(.lookup, request), let parent = node(parent, for: turn),
+      let place = place(parent, name, for: turn)
+    else { return }
+    let node = findOrAdd(place, in: turn)
+    note(turn, node)
+    attributes(of: node, in: turn) { [self] attributes throws(Errno) in
+      guard let attributes else {
+        forgetInstance(of: node)
+        let timeout = options.negativeTimeout
+        answer(turn) { $0.negative(timeout: timeout) }
+        return
+      }
+      enter(turn, node, attributes)
+    }
+  }
+
+  package func forget(_ node: NodeID, lookups: UInt64) {
+    guard let node = tree[node], !node.isRoot else { return }
+    node.lookups -= min(lookups, node.lookups)
+    release(node)
+  }
+
+  // MARK: Helpers that all operations on names share
+
+  /// A name under a directory, checked; the request is answered ENAMETOOLONG where it is none.
+  func place(
+    _ parent: Node, _ name: UnsafePointer<CChar>, for turn: Turn
+  ) -> Node.Place? {
+    let name = FileName(name)
+    guard name.bytes.count <= FileName.longest else {
+      fail(turn, Errno(ENAMETOOLONG))
+      return nil
+    }
+    guard parent.isLinked else {
+      // A directory that was removed while somebody is in it.
+      fail(turn, Errno(ENOENT))
+      return nil
+    }
+    return Node.Place(parent: parent, name: name)
+  }
+
+  /// The node of that name, held by the turn.
+  func findOrAdd(_ place: Node.Place, in turn: Turn) -> Node {
+    let node =
+      tree.child(of: place.parent, named: place.name)
+      ?? tree.add(place.name, under: place.parent)
+    hold(node, in: turn)
+    return node
+  }
+
+  /// Answers with a node as an entry, which is a look-up if the kernel takes it.
+  func enter(_ turn: Turn, _ node: Node, _ attributes: Attributes) {
+    let entry = entry(node, attributes)
+    node.lookups += 1
+    if !answer(turn, { $0.entry(entry) }) {
+      node.lookups -= 1
+      release(node)
+    }
+  }
+
+  func entry(_ node: Node, _ attributes: Attributes) -> Entry {
+    Entry(
+      node: node.id, generation: node.generation, attributes: attributes,
+      attributeTimeout: options.attributeTimeout, entryTimeout: options.entryTimeout)
+  }
+
+  /// Lets go of an instance whose path is gone; one with open files stays until they are closed.
+  func forgetInstance(of node: Node) {
+    guard node.openFiles == 0 else { return }
+    if let instance = node.instance.take() { vm.release(instance) }
+    node.draft = nil
+    node.attributes = nil
+    for child in Array(node.children.values) {
+      forgetInstance(of: child)
+      tree.discardIfUnused(child)
+    }
+  }
+
+  /// Called where something let go of a node: an unlinked one loses its instance with the last.
+  func release(_ node: Node) {
+    if !node.isLinked, node.lookups == 0, node.openFiles == 0 { forgetInstance(of: node) }
+    tree.discardIfUnused(node)
+  }
+}

@@ -1,0 +1,209 @@
+// Opening and closing files.
+
+package import FUSE
+import Glibc
+import Ruby
+
+/// What on_open, on_create and on_opendir answered.
+struct Opened {
+  var reply = OpenReply()
+  var object: Value = .nil
+}
+
+extension Host {
+  package func open(_ request: consuming Request, node id: NodeID, file: OpenFile) {
+    guard let turn = begin(.open, request), let node = node(id, for: turn) else { return }
+    note(turn, node)
+    open(node, file.flags, in: turn) { [self] reply throws(Errno) in
+      if !answer(turn, { $0.opened(reply) }) { forget(handle: reply.handle) }
+    }
+  }
+
+  /// Calls on_open and makes a handle.
+  private func open(
+    _ node: Node, _ flags: Int32, in turn: Turn, next: @escaping (OpenReply) throws(Errno) -> Void
+  ) {
+    call(turn, .open, on: node, [.integer(flags)]) { [self] answer throws(Errno) in
+      try next(try register(try opened(by: answer), node, flags, answer))
+    }
+  }
+
+  package func create(
+    _ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>, mode: UInt32,
+    file: OpenFile
+  ) {
+    guard let turn = begin(.create, request), let parent = node(parent, for: turn),
+      let place = place(parent, name, for: turn)
+    else { return }
+    let node = fresh(place, in: turn)
+    note(turn, node)
+    let flags = file.flags
+    call(turn, .create, on: node, [.integer(mode), .integer(flags)]) {
+      [self] answer throws(Errno) in
+      guard answer.isMissing else {
+        let opened: Opened
+        do throws(Errno) { opened = try self.opened(by: answer) } catch {
+          forgetInstance(of: node)
+          throw error
+        }
+        // The handle's object must outlive the next hook.
+        let reply = try register(opened, node, flags, answer)
+        return created(node, in: parent, reply, turn)
+      }
+      // Without on_create: on_mknod, then on_open, as libfuse does it.
+      call(turn, .mknod, on: node, [.integer(mode), .integer(0)]) { [self] answer throws(Errno) in
+        try accepted(answer, making: node)
+        open(node, flags, in: turn) { [self] reply throws(Errno) in
+          created(node, in: parent, reply, turn)
+        }
+      }
+    }
+  }
+
+  private func created(_ node: Node, in parent: Node, _ reply: OpenReply, _ turn: Turn) {
+    changed(parent)
+    attributes(of: node, in: turn) { [self] attributes throws(Errno) in
+      let known: Attributes
+      do throws(Errno) { known = try made(node, attributes, by: .create) } catch {
+        forget(handle: reply.handle)
+        throw error
+      }
+      var reply = reply
+      reply.directIO = reply.directIO || node.hasUnknownSize
+      let entry = entry(node, known)
+      node.lookups += 1
+      if !answer(turn, { $0.created(entry, reply) }) {
+        node.lookups -= 1
+        forget(handle: reply.handle)
+        release(node)
+      }
+    }
+  }
+
+  /// Reads what a hook that opens has answered: 0, nil, a Hash of wishes, or a handle of its own.
+  func opened(by answer: Answer) throws(Errno) -> Opened {
+    let value = try value(of: answer)
+    var opened = Opened()
+    if answer.isMissing { return opened }
+    switch value.kind {
+    case .nil: throw Errno(ENOENT)
+    case .false: throw wrong(answer, value)
+    case .integer: opened.object = value.integer == 0 ? .nil : value
+    case .hash: try read(wishes: value, into: &opened, answer)
+    default: opened.object = value
+    }
+    return opened
+  }
+
+  private func read(wishes: Value, into opened: inout Opened, _ answer: Answer) throws(Errno) {
+    do throws(RubyException) {
+      for key in try vm.keys(of: wishes) {
+        let value = try vm.get(key, from: wishes)
+        switch key.symbol.map(vm.text) ?? key.text ?? "" {
+        case "handle": opened.object = value
+        case "direct_io": opened.reply.directIO = value.isTruthy
+        case "keep_cache": opened.reply.keepCache = value.isTruthy
+        case "nonseekable": opened.reply.nonseekable = value.isTruthy
+        case "cache_readdir": opened.reply.cacheReaddir = value.isTruthy
+        case "parallel_direct_writes": opened.reply.parallelDirectWrites = value.isTruthy
+        default: throw RubyException(value: key)
+        }
+      }
+    } catch {
+      throw wrong(
+        answer, wishes,
+        "a Hash with handle, direct_io, keep_cache, nonseekable, cache_readdir or "
+          + "parallel_direct_writes")
+    }
+  }
+
+  /// Makes an open handle of what a hook answered.
+  func register(
+    _ opened: Opened, _ node: Node, _ flags: Int32, _ answer: Answer
+  ) throws(Errno) -> OpenReply {
+    var object: VM.Root?
+    if !opened.object.isNil {
+      do throws(RubyException) { object = try vm.retain(opened.object) } catch {
+        throw errno(of: error, in: answer.hook.name, node: node)
+      }
+    }
+    var reply = opened.reply
+    reply.handle = handles.add(OpenHandle(node: node, flags: flags, object: object))
+    reply.directIO = reply.directIO || options.directIO || node.hasUnknownSize
+    reply.keepCache = reply.keepCache || keepsCache(node)
+    reply.noFlush = !has(.flush, node) && !writesWhole(node)
+    node.holds += 1
+    node.openFiles += 1
+    if flags & O_ACCMODE != O_RDONLY { node.openWriters += 1 }
+    return reply
+  }
+
+  /// kernel_cache keeps what is cached; auto_cache does while size and mtime are what they were.
+  private func keepsCache(_ node: Node) -> Bool {
+    if options.kernelCache { return true }
+    guard options.autoCache, let now = node.attributes else { return false }
+    defer { node.cachedAt = (now.size, now.mtime) }
+    guard let then = node.cachedAt else { return false }
+    return then.size == now.size && then.mtime == now.mtime
+  }
+
+  package func flush(_ request: consuming Request, node id: NodeID, file: OpenFile) {
+    guard let turn = begin(.flush, request), let node = node(id, for: turn) else { return }
+    note(turn, node)
+    let handle = handles[file.handle]
+    let object = handle?.object
+    let flush: Done = { [self] () throws(Errno) in
+      act(turn, .flush, on: node, [self.object(object)])
+    }
+    if let handle, handle.flags & O_ACCMODE != O_RDONLY, node.draft?.isWritten == true {
+      handOver(node, object, in: turn, next: flush)
+    } else {
+      act(turn, .flush, on: node, [self.object(object)])
+    }
+  }
+
+  package func release(_ request: consuming Request, node id: NodeID, file: OpenFile) {
+    guard let turn = begin(.release, request), let node = node(id, for: turn) else { return }
+    note(turn, node)
+    let number = file.handle
+    let object = handles[number]?.object
+    let closing: Done = { [self] () throws(Errno) in
+      call(turn, .release, on: node, [self.object(object)]) { [self] answer throws(Errno) in
+        forget(handle: number)
+        try accept(answer)
+        succeed(turn)
+      }
+    }
+    // Truncated and never written, or written through a mapping after the last flush.
+    if node.openWriters == 1, node.draft?.isChanged == true, let handle = handles[number],
+      handle.flags & O_ACCMODE != O_RDONLY
+    {
+      handOver(node, object, in: turn, orElse: closing, next: closing)
+    } else {
+      do throws(Errno) { try closing() } catch { fail(turn, error) }
+    }
+  }
+
+  /// Lets go of an open handle, and of a file that only it kept.
+  func forget(handle number: UInt64) {
+    guard let handle = handles.remove(number) else { return }
+    if let object = handle.object { vm.release(object) }
+    if let snapshot = handle.snapshot { vm.release(snapshot) }
+    let node = handle.node
+    node.holds -= 1
+    node.openFiles -= 1
+    if handle.flags & O_ACCMODE != O_RDONLY { node.openWriters -= 1 }
+    if node.openWriters == 0, node.draft?.isChanged == false { node.draft = nil }
+    release(node)
+  }
+
+  package func fsync(
+    _ request: consuming Request, node id: NodeID, dataOnly: Bool, file: OpenFile
+  ) {
+    guard let turn = begin(.fsync, request), let node = node(id, for: turn) else { return }
+    note(turn, node)
+    act(
+      turn, .fsync, on: node,
+      [.value(Value(dataOnly)), object(handles[file.handle]?.object)])
+  }
+}

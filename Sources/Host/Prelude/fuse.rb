@@ -1,0 +1,134 @@
+# Module FUSE: what a script says of its filesystem, and what it can ask of the mount.
+#
+# Natives used: FUSE.__context -> [uid, gid, pid, umask], FUSE.__find(path) -> [slot, instance or
+# nil], FUSE.__adopt(slot, instance) -> instance, FUSE.__pool -> [[path, instance], ...],
+# FUSE.__invalidate(path), FUSE.__notify_poll(path), FUSE.__unmount, FUSE.__mountpoint,
+# FUSE.__spawn_turn(block), FUSE.__help. In turn.rb: FUSE.__wait.
+
+module FUSE
+  # What a hook that a class does not have answers, to the host alone.
+  MISSING = Object.new
+
+  # Every setting of the mount. Each is a method of FUSE, with a writer, and nil where it was not set.
+  SETTINGS = [
+    :program_name, :path, :fsname, :subtype, :uid, :gid, :umask, :allow_other, :allow_root,
+    :read_only, :default_permissions, :multithread, :daemonize, :extra_fuse_options, :attr_timeout,
+    :entry_timeout, :negative_timeout, :kernel_cache, :auto_cache, :auto_inval_data, :direct_io,
+    :writeback_cache, :readdirplus, :use_ino, :max_threads, :max_read, :max_write, :max_readahead
+  ]
+
+  # A stat-like that is ready made; any object or Hash with some of these will do as well. What is
+  # left out has a good default.
+  Stat = Struct.new(
+    :st_mode, :st_nlink, :st_size, :st_uid, :st_gid, :st_ino, :st_rdev, :st_blocks, :st_blksize,
+    :st_atime, :st_mtime, :st_ctime
+  )
+
+  class Stat
+    # A regular file of so many bytes; nil is a size that is not known before it is read.
+    def self.file(size, mode = 0644)
+      new(S_IFREG | mode, 1, size)
+    end
+
+    def self.directory(mode = 0755)
+      new(S_IFDIR | mode, 2)
+    end
+
+    def self.symlink(target)
+      new(S_IFLNK | 0777, 1, target.size)
+    end
+  end
+
+  # What a hook that waits is told when the mount ends. It is no StandardError: a loop that rescues
+  # those and goes on would never end.
+  class Unmounted < Exception; end
+
+  Context = Struct.new(:uid, :gid, :pid, :umask)
+
+  class << self
+    SETTINGS.each { |name| attr_accessor name }
+    attr_reader :klass, :args
+
+    # Mounts the filesystem that `klass` describes and returns, with the exit status, once it is
+    # unmounted. An instance is made with klass.new(path, *args) for each path.
+    def run(klass, *args)
+      unless klass.is_a?(Class)
+        raise TypeError, "FUSE.run needs the class that describes the filesystem, not #{klass.inspect}"
+      end
+      if @reloading
+        @klass, @args = klass, args
+        return 0
+      end
+      raise "FUSE.run was called a second time: one process serves one mount" if @klass
+      @klass, @args = klass, args
+      __wait(:mount)
+    end
+
+    # The instance of each path that has one.
+    def pool
+      __pool.to_h
+    end
+
+    def find_or_create_instance_by_path(path)
+      slot, instance = __find(path)
+      instance.nil? ? __make(slot, path) : instance
+    end
+
+    # Who asked for the operation that is being answered.
+    def context
+      Context.new(*__context)
+    end
+
+    # Lets the kernel forget what it has cached of a path: its attributes, its content, its name.
+    def invalidate(path)
+      __invalidate(path)
+      nil
+    end
+
+    # Wakes those who wait for a file with poll(2) or select(2).
+    def notify_poll(path)
+      __notify_poll(path)
+      nil
+    end
+
+    # Ends the mount; FUSE.run then returns.
+    def unmount
+      __unmount
+      nil
+    end
+
+    # The absolute path of the live mount; nil before and after.
+    def mountpoint
+      __mountpoint
+    end
+
+    # Runs a block beside the mount, for as long as it likes to; its errors are reported.
+    def spawn(&block)
+      raise ArgumentError, "FUSE.spawn needs a block" unless block
+      __spawn_turn(block)
+      nil
+    end
+
+    def help
+      __help
+    end
+
+    def __make(slot, path)
+      __adopt(slot, @klass.new(path, *@args))
+    end
+
+    # A moment as hooks are handed it: it is a number of seconds, and loses no nanosecond.
+    def __time(seconds, nanoseconds)
+      Rational(seconds * 1_000_000_000 + nanoseconds, 1_000_000_000)
+    end
+
+    def __begin_script(script)
+      $0 = script
+      $PROGRAM_NAME = script
+    end
+
+    def __settings
+      SETTINGS.map { |name| [name, __send__(name)] }.reject { |_name, value| value.nil? }
+    end
+  end
+end

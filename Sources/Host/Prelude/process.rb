@@ -1,0 +1,307 @@
+# Child processes: Process, $?, system, spawn, backticks and IO.popen. Whoever waits for a child, or
+# for what it says, gives the VM back meanwhile.
+#
+# Natives used:
+#   FUSE.__spawn(words, ["NAME=value", ...] or nil, [in, out, err], directory or nil) -> pid;
+#     raises Errno
+#   FUSE.__pipe -> [descriptor to read, descriptor to write]
+#   FUSE.__pidfd(pid) -> a descriptor that is readable once the child has ended; raises Errno
+#   FUSE.__reap(pid) -> the child's wait status, or nil while it runs; raises Errno
+#   FUSE.__kill(pid, signal), raises Errno; FUSE.__signals -> { "TERM" => 15, ... }
+#   FUSE.__pid, FUSE.__ppid -> Integer; FUSE.__clock(id) -> nanoseconds, raises Errno
+# In turn.rb: FUSE.__wait.
+
+module Process
+  CLOCK_REALTIME = 0
+  CLOCK_MONOTONIC = 1
+  CLOCK_PROCESS_CPUTIME_ID = 2
+  CLOCK_THREAD_CPUTIME_ID = 3
+  WNOHANG = 1
+  WUNTRACED = 2
+
+  # How a child ended, as wait(2) tells it.
+  class Status
+    attr_reader :pid, :to_i
+
+    def initialize(pid, status)
+      @pid = pid
+      @to_i = status
+    end
+
+    def exited?
+      termsig.nil?
+    end
+
+    def exitstatus
+      exited? ? @to_i >> 8 & 0xff : nil
+    end
+
+    def success?
+      exited? ? exitstatus == 0 : nil
+    end
+
+    def signaled?
+      !termsig.nil?
+    end
+
+    def termsig
+      signal = @to_i & 0x7f
+      signal == 0 ? nil : signal
+    end
+
+    def coredump?
+      @to_i & 0x80 != 0
+    end
+
+    def stopped?
+      false
+    end
+
+    def ==(other)
+      other.is_a?(Status) ? @to_i == other.to_i : @to_i == other
+    end
+
+    def to_s
+      "pid #{@pid} " + (signaled? ? "SIG#{Process.__signal_name(termsig)} (signal #{termsig})" : "exit #{exitstatus}")
+    end
+
+    def inspect
+      "#<Process::Status: #{self}>"
+    end
+  end
+
+  # Children of `spawn` that nobody has waited for; and those whose waiting was interrupted.
+  @children = []
+  @abandoned = []
+
+  class << self
+    def pid
+      FUSE.__pid
+    end
+
+    def ppid
+      FUSE.__ppid
+    end
+
+    def clock_gettime(clock, unit = :float_second)
+      nanoseconds = FUSE.__clock(clock)
+      case unit
+      when :nanosecond then nanoseconds
+      when :microsecond then nanoseconds.div(1_000)
+      when :millisecond then nanoseconds.div(1_000_000)
+      when :second then nanoseconds.div(1_000_000_000)
+      when :float_second then nanoseconds / 1e9
+      when :float_millisecond then nanoseconds / 1e6
+      when :float_microsecond then nanoseconds / 1e3
+      else raise ArgumentError, "unexpected unit: #{unit}"
+      end
+    end
+
+    # Sends a signal, by number or by name ("TERM", "SIGTERM", :TERM), and counts the processes.
+    def kill(signal, *pids)
+      unless signal.is_a?(Integer)
+        name = signal.to_s
+        name = name[3..-1] if name.start_with?("SIG")
+        signal = FUSE.__signals[name]
+        raise ArgumentError, "unsupported signal 'SIG#{name}'" unless signal
+      end
+      pids.each { |pid| FUSE.__kill(pid, signal) }
+      pids.size
+    end
+
+    # Waits for one child, or for whichever of spawn's ends first. Answers its pid and sets $?.
+    def wait(pid = -1, flags = 0)
+      pids = pid > 0 ? [pid] : @children.dup
+      raise Errno::ECHILD if pids.empty?
+      while true
+        pids.each do |each|
+          status = FUSE.__reap(each)
+          next if status.nil?
+          @children.delete(each)
+          $? = Status.new(each, status)
+          return each
+        end
+        return nil if flags & WNOHANG != 0
+        __wait_for_one(pids)
+      end
+    end
+    alias waitpid wait
+
+    def wait2(pid = -1, flags = 0)
+      pid = wait(pid, flags)
+      pid && [pid, $?]
+    end
+    alias waitpid2 wait2
+
+    # Lets a child go: it is buried whenever another one is started.
+    def detach(pid)
+      @children.delete(pid)
+      @abandoned << pid
+      nil
+    end
+
+    def __spawn(words, options)
+      @abandoned.reject! { |pid| __gone?(pid) }
+      environment = nil
+      if words[0].is_a?(Hash)
+        environment = ENV.to_h
+        words.shift.each { |name, value| value.nil? ? environment.delete(name) : environment[name] = value }
+        environment = environment.map { |name, value| "#{name}=#{value}" }
+      end
+      words = ["/bin/sh", "-c", words[0]] if words.size == 1 && words[0].is_a?(String)
+      opened = []
+      begin
+        input = __descriptor(options[:in], 0, "r", opened)
+        output = __descriptor(options[:out], 1, "w", opened)
+        error = options[:err] == :out ? output : __descriptor(options[:err], 2, "w", opened)
+        FUSE.__spawn(words, environment, [input, output, error], options[:chdir])
+      ensure
+        opened.each { |file| file.close }
+      end
+    end
+
+    def __spawned(pid)
+      @children << pid
+      pid
+    end
+
+    # As wait, for a child that only its starter knows of. Where the wait is interrupted the child is
+    # sent `signal`, where there is one, and is buried later.
+    def __finish(pid, signal = nil)
+      wait(pid)
+      $?
+    rescue Exception => error
+      unless error.is_a?(Errno::ECHILD)
+        FUSE.__kill(pid, signal) if signal
+        @abandoned << pid
+      end
+      raise error
+    end
+
+    def __signal_name(signal)
+      FUSE.__signals.key(signal) || signal.to_s
+    end
+
+    private
+
+    def __gone?(pid)
+      !FUSE.__reap(pid).nil?
+    rescue Errno::ECHILD
+      true
+    end
+
+    def __wait_for_one(pids)
+      descriptors = []
+      pids.each { |pid| descriptors << FUSE.__pidfd(pid) }
+      FUSE.__wait(:descriptors, descriptors.map { |descriptor| [descriptor, IO::READABLE] }, nil)
+    ensure
+      descriptors.each { |descriptor| IO._sysclose(descriptor) }
+    end
+
+    # The descriptor that a redirection names: an IO, a number, a path, or [path, mode].
+    def __descriptor(target, default, mode, opened)
+      case target
+      when nil then default
+      when Integer then target
+      when IO then target.fileno
+      when String, Array
+        opened << File.open(*(target.is_a?(Array) ? target : [target, mode]))
+        opened[-1].fileno
+      else raise ArgumentError, "wrong exec redirect action"
+      end
+    end
+  end
+end
+
+class IO
+  # What IO.popen answers: a pipe from a child process, to it, or both.
+  class Child < IO
+    attr_reader :pid
+
+    # `writer` is the descriptor to write to where it is not the one to read from.
+    def __start(pid, writer)
+      @pid = pid
+      @writer = writer && IO.for_fd(writer, "w")
+      self
+    end
+
+    def syswrite(string)
+      @writer ? @writer.syswrite(string) : super
+    end
+
+    def close_write
+      raise IOError, "not opened for writing" unless @writer
+      @writer.close
+      nil
+    end
+
+    # Waits for the child to end, and sets $?.
+    def close
+      @writer.close if @writer && !@writer.closed?
+      super
+      Process.__finish(@pid)
+      nil
+    end
+  end
+
+  class << self
+    # Starts `command` (a line for the shell, or an array of words).
+    def popen(command, mode = "r", **options, &block)
+      reading = mode.include?("r") || mode.include?("+")
+      writing = !mode.start_with?("r") || mode.include?("+")
+      child_input, own_output = writing ? FUSE.__pipe : nil
+      own_input, child_output = reading ? FUSE.__pipe : nil
+      begin
+        redirections = options.dup
+        redirections[:in] = child_input if writing
+        redirections[:out] = child_output if reading
+        pid = Process.__spawn(command.is_a?(Array) ? command.dup : [command], redirections)
+      rescue Exception => error
+        [own_input, own_output].each { |descriptor| _sysclose(descriptor) if descriptor }
+        raise error
+      ensure
+        [child_input, child_output].each { |descriptor| _sysclose(descriptor) if descriptor }
+      end
+      io = Child.for_fd(own_input || own_output, reading ? "r" : "w")
+      io.__start(pid, reading && writing ? own_output : nil)
+      # Not block_given?, which mruby 3.1 answers wrongly where there are keywords.
+      return io unless block
+      begin
+        block.call(io)
+      ensure
+        io.close unless io.closed?
+      end
+    end
+  end
+end
+
+module Kernel
+  # Runs a command with this process's own input and output: true where it answered 0, false where
+  # it did not, nil where there is no such command.
+  def system(*command, **options)
+    pid = Process.__spawn(command, options)
+    status = Process.__finish(pid, 15)
+    status.exitstatus == 127 ? nil : status.success? || false
+  rescue Errno::ENOENT
+    $? = Process::Status.new(0, 127 << 8)
+    nil
+  end
+
+  def spawn(*command, **options)
+    Process.__spawned(Process.__spawn(command, options))
+  end
+
+  def `(command)
+    io = IO.popen(command)
+    begin
+      output = io.read
+    rescue Exception => error
+      # Nobody is left to hear it.
+      Process.kill(:TERM, io.pid)
+      raise error
+    ensure
+      io.close
+    end
+    output
+  end
+end

@@ -1,0 +1,162 @@
+// Reports: what went wrong in a script, told on standard error so that it teaches.
+//
+// A report names the hook and the path, shows the script's own lines with the one that failed
+// marked, and leaves out the host's own frames. The same error again is counted, not printed again.
+
+import Glibc
+import Ruby
+
+/// Tells people of errors in a script.
+final class Reporter {
+  /// Where reports go; standard error by default.
+  var descriptor: Int32 = STDERR_FILENO
+  private var counts: [String: Int] = [:]
+  private var sources: [String: [Substring]] = [:]
+
+  /// How many different errors are remembered.
+  private static let mostRemembered = 256
+
+  /// Reports an exception that a hook raised.
+  func report(_ exception: VM.ExceptionDescription, in hook: String, path: String?) {
+    let frames = exception.backtrace.filter { !isOurs($0) }
+    let origin = frames.first ?? ""
+    guard isNews("\(hook) \(exception.className) \(exception.message) \(origin)") else { return }
+    var text = head(hook, path) + "\(exception.message) (\(exception.className))\n"
+    if let (file, line) = position(origin) { text += excerpt(file, line) }
+    for frame in frames { text += "    from \(frame)\n" }
+    write(text)
+  }
+
+  /// Reports the exception that ended a script.
+  func report(script exception: VM.ExceptionDescription) {
+    let frames = exception.backtrace.filter { !isOurs($0) }
+    var text = "fusuma: "
+    if let origin = frames.first { text += "\(origin): " }
+    text += "\(exception.message) (\(exception.className))\n"
+    if let (file, line) = frames.first.flatMap(position) { text += excerpt(file, line) }
+    for frame in frames.dropFirst() { text += "    from \(frame)\n" }
+    write(text)
+  }
+
+  /// Reports an answer that is none.
+  func report(wrongAnswer answer: String, expected: String, in hook: String, path: String?) {
+    guard isNews("\(hook) wrong \(expected)") else { return }
+    write(head(hook, path) + "answered \(answer), but should answer \(expected)\n")
+  }
+
+  /// Reports anything else.
+  func report(_ message: String, in hook: String, path: String?) {
+    guard isNews("\(hook) \(message)") else { return }
+    write(head(hook, path) + message + "\n")
+  }
+
+  /// Says one line that is no error.
+  func say(_ line: String) { write("fusuma: \(line)\n") }
+
+  /// Forgets what was reported and what the sources were: for after a reload.
+  func forget() {
+    counts = [:]
+    sources = [:]
+  }
+
+  private func head(_ hook: String, _ path: String?) -> String {
+    "fusuma: \(hook)\(path.map { " \($0)" } ?? ""): "
+  }
+
+  /// Whether an error is to be printed: the first time, and then at every power of ten, with a count.
+  private func isNews(_ key: String) -> Bool {
+    if counts.count >= Reporter.mostRemembered, counts[key] == nil { counts = [:] }
+    let count = (counts[key] ?? 0) + 1
+    counts[key] = count
+    if count == 1 { return true }
+    var power = 10
+    while power < count { power *= 10 }
+    if power == count { write("fusuma: the following happened \(count) times by now:\n") }
+    return power == count
+  }
+
+  private func isOurs(_ frame: String) -> Bool {
+    frame.hasPrefix("fusuma:") || frame.hasPrefix("(eval)") || frame.isEmpty
+      || frame.hasPrefix("(unknown)")
+  }
+
+  /// The file and line of "file:line" or "file:line:in method".
+  private func position(_ frame: String) -> (file: String, line: Int)? {
+    let place = frame.split(separator: ":in ", maxSplits: 1).first ?? ""
+    guard let colon = place.lastIndex(of: ":"),
+      let line = Int(place[place.index(after: colon)...])
+    else { return nil }
+    return (String(place[..<colon]), line)
+  }
+
+  /// The lines around the one that failed, which is marked.
+  private func excerpt(_ file: String, _ line: Int) -> String {
+    let lines = source(file)
+    guard (1...max(lines.count, 1)).contains(line), line <= lines.count else { return "" }
+    let first = max(line - 1, 1)
+    let last = min(line + 1, lines.count)
+    let width = "\(last)".count
+    return (first...last).map { number in
+      let padding = String(repeating: " ", count: width - "\(number)".count)
+      return "  \(number == line ? ">" : " ") \(padding)\(number) | \(lines[number - 1])\n"
+    }.joined()
+  }
+
+  private func source(_ file: String) -> [Substring] {
+    if let lines = sources[file] { return lines }
+    let bytes = (try? SourceFile.read(file)) ?? []
+    let lines = String(decoding: bytes, as: UTF8.self)
+      .split(separator: "\n", omittingEmptySubsequences: false)
+    sources[file] = lines
+    return lines
+  }
+
+  /// One write(2) a report, so that reports of several processes do not mix.
+  func write(_ text: String) { write(text, to: descriptor) }
+
+  private func write(_ text: String, to descriptor: Int32) {
+    var text = text
+    text.withUTF8 { bytes in
+      var rest = UnsafeRawBufferPointer(bytes)
+      while let base = rest.baseAddress, rest.count > 0 {
+        let count = Glibc.write(descriptor, base, rest.count)
+        // There is nobody left to tell that telling failed.
+        if count < 0 && errno != EINTR { return }
+        rest = UnsafeRawBufferPointer(rebasing: rest[max(count, 0)...])
+      }
+    }
+  }
+}
+
+/// Reading whole files, for scripts.
+package enum SourceFile {
+  /// The file's bytes. Throws what open(2) or read(2) answered.
+  package static func read(_ path: String) throws(SystemError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw SystemError(number: errno) }
+    defer { close(descriptor) }
+    var content: [UInt8] = []
+    let piece = 1 << 16
+    while true {
+      let start = content.count
+      var count = 0
+      content.append(contentsOf: repeatElement(0, count: piece))
+      content.withUnsafeMutableBytes { bytes in
+        guard let base = bytes.baseAddress else { return }
+        repeat {
+          count = Glibc.read(descriptor, base + start, piece)
+        } while count < 0 && errno == EINTR
+      }
+      let number = errno
+      content.removeLast(piece - max(count, 0))
+      if count < 0 { throw SystemError(number: number) }
+      if count == 0 { return content }
+    }
+  }
+}
+
+/// A call of the C library that failed.
+package struct SystemError: Error, CustomStringConvertible {
+  package let number: Int32
+  package var description: String { String(cString: strerror(number)) }
+}

@@ -1,0 +1,263 @@
+// Turns: what one request, or one piece of background work, is about while it runs and while it
+// waits.
+//
+// Invariants: a turn ends once, by `Host.end`; its request is answered before that, and exactly once
+// (Request cannot be copied). The arena is saved and restored around every stretch that runs, never
+// across a wait. Everything here belongs to the VM's thread.
+
+import FUSE
+import Glibc
+import Ruby
+
+/// What to do with the answer of the hook that a turn is at.
+typealias Continuation = (Answer) throws(Errno) -> Void
+/// What to do after a step that has no answer of its own.
+typealias Done = () throws(Errno) -> Void
+
+/// One operation on its way through the script.
+final class Turn {
+  /// The fiber that its hooks run in.
+  var fiber: VM.Root
+  /// What the kernel waits for; nil once it was answered, and for background work.
+  var request: Request?
+  /// What is being done: the name of the request, or of the background work.
+  var operation = Operation.background
+  /// On whose behalf.
+  var context = Context()
+  /// The nodes that stay in the tree until the turn is over.
+  var held: [Node] = []
+
+  /// The hook that it is at, with what is to be done after it.
+  var hook = Hook.getattr
+  var node: Node?
+  var next: Continuation?
+
+  /// What it waits for, while it is parked.
+  var ticket: Ticket?
+  var waitsFor: String?
+  /// The mount ends, and the turn was told so by an exception.
+  var wasToldOfEnd = false
+  /// For the trace; nil while nobody looks.
+  var record: TraceRecord?
+
+  init(fiber: VM.Root) { self.fiber = fiber }
+}
+
+/// The kernel's requests by their names in the trace, and the host's own work.
+package enum Operation: String, Sendable, CaseIterable {
+  case lookup, getattr, setattr, readlink, mknod, mkdir, unlink, rmdir, symlink, rename, link
+  case open, read, write, flush, release, fsync, opendir, readdir, releasedir, fsyncdir
+  case statfs, setxattr, getxattr, listxattr, removexattr, access, create
+  case getlk, setlk, flock, bmap, ioctl, poll, fallocate, lseek
+  case copyFileRange = "copy_file_range"
+  case script, background, console
+}
+
+extension Host {
+  // MARK: Beginning and ending
+
+  /// Begins a turn that answers a request of the kernel's.
+  func begin(_ operation: Operation, _ request: consuming Request) -> Turn? {
+    let context = request.context
+    guard let turn = begin(operation, context) else {
+      request.fail(Errno(ENOMEM))
+      return nil
+    }
+    turn.request = consume request
+    return turn
+  }
+
+  /// Begins a turn; nil when there is no memory for a fiber.
+  func begin(_ operation: Operation, _ context: Context = Context()) -> Turn? {
+    guard let turn = idleTurns.popLast() ?? makeTurn() else { return nil }
+    turn.operation = operation
+    turn.context = context
+    turn.wasToldOfEnd = false
+    liveTurns += 1
+    if tracer.isOn { turn.record = TraceRecord() }
+    return turn
+  }
+
+  private func makeTurn() -> Turn? {
+    vm.scope {
+      do throws(RubyException) {
+        return Turn(fiber: try vm.retain(try vm.send(vm[classes.fuse], names.newTurn)))
+      } catch {
+        reporter.report(vm.describe(error), in: "making a fiber", path: nil)
+        return nil
+      }
+    }
+  }
+
+  /// How many idle fibers are kept: more than wait at once in most filesystems, and few kilobytes.
+  private static let idleTurnsKept = 64
+
+  private func end(_ turn: Turn) {
+    turn.next = nil
+    turn.node = nil
+    turn.request = nil
+    for node in turn.held {
+      node.holds -= 1
+      tree.discardIfUnused(node)
+    }
+    turn.held.removeAll(keepingCapacity: true)
+    liveTurns -= 1
+    if idleTurns.count < Host.idleTurnsKept {
+      idleTurns.append(turn)
+    } else {
+      vm.release(turn.fiber)
+    }
+  }
+
+  /// Keeps a node in the tree while the turn lasts.
+  func hold(_ node: Node, in turn: Turn) {
+    node.holds += 1
+    turn.held.append(node)
+  }
+
+  /// The node that a request is about, held; the request is answered ESTALE where there is none.
+  func node(_ id: NodeID, for turn: Turn) -> Node? {
+    guard let node = tree[id] else {
+      fail(turn, Errno(ESTALE))
+      return nil
+    }
+    hold(node, in: turn)
+    return node
+  }
+
+  // MARK: Answering
+
+  /// Answers the turn's request and ends the turn; tells whether the kernel took the answer.
+  @discardableResult
+  func answer(_ turn: Turn, _ reply: (consuming Request) -> Bool) -> Bool {
+    trace(turn, nil)
+    var taken = false
+    if let request = turn.request.take() { taken = reply(request) }
+    end(turn)
+    return taken
+  }
+
+  func succeed(_ turn: Turn) { answer(turn) { $0.succeed() } }
+
+  func fail(_ turn: Turn, _ error: Errno) {
+    trace(turn, error)
+    if let request = turn.request.take() { request.fail(error) }
+    end(turn)
+  }
+
+  // MARK: Calling hooks
+
+  /// Whether the class of a node's instance has a hook; asked of the script's class where there is
+  /// no instance yet.
+  func has(_ hook: Hook, _ node: Node) -> Bool {
+    if let instance = node.instance {
+      return vm.accepts(vm[instance], hookNames[hook.rawValue]) != nil
+    }
+    return vm.instances(of: vm[classes.klass], accept: hookNames[hook.rawValue]) != nil
+  }
+
+  /// Calls a hook on a node's instance, which is made where there is none; then `next` is told the
+  /// answer, now or after the hook has waited. What `next` throws is what the turn fails with.
+  func call(
+    _ turn: Turn, _ hook: Hook, on node: Node, _ arguments: [Argument] = [],
+    next: @escaping Continuation
+  ) {
+    turn.hook = hook
+    turn.node = node
+    turn.next = next
+    let name = hookNames[hook.rawValue]
+    vm.scope {
+      guard let instance = node.instance else {
+        return callNew(turn, name, node, arguments)
+      }
+      let receiver = vm[instance]
+      guard let accepted = vm.accepts(receiver, name) else {
+        return proceed(turn, .missing)
+      }
+      run(turn, receiver, name, arguments.prefix(accepted))
+    }
+  }
+
+  /// Calls the hook through FUSE.__call_new, which makes the instance first.
+  private func callNew(_ turn: Turn, _ hook: Name, _ node: Node, _ arguments: [Argument]) {
+    guard let path = node.path else {
+      // It lost its path and its instance: there is nobody to ask any more.
+      return fail(turn, Errno(ESTALE))
+    }
+    path.withUnsafeBytes {
+      run(
+        turn, vm[classes.fuse], names.callNew,
+        [.integer(node.id), .bytes($0), .value(hook.value)] + arguments)
+    }
+  }
+
+  /// Runs a stretch of a turn from the beginning.
+  private func run(
+    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: some Collection<Argument>
+  ) {
+    enter(turn) {
+      let contiguous: TurnOutcome? = arguments.withContiguousStorageIfAvailable {
+        vm.call(vm[turn.fiber], receiver, method, $0)
+      }
+      return contiguous
+        ?? Array(arguments).withUnsafeBufferPointer {
+          vm.call(vm[turn.fiber], receiver, method, $0)
+        }
+    }
+  }
+
+  /// Calls any method as a turn: the script itself, on_init, background work.
+  func run(
+    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: [Argument] = [],
+    next: @escaping Continuation
+  ) {
+    turn.next = next
+    turn.node = nil
+    vm.scope { run(turn, receiver, method, arguments) }
+  }
+
+  /// Goes on with a turn that waited.
+  func resume(_ turn: Turn, with outcome: Value) {
+    turn.ticket = nil
+    turn.waitsFor = nil
+    enter(turn) { vm.proceed(vm[turn.fiber], with: outcome) }
+  }
+
+  private func enter(_ turn: Turn, _ body: () -> TurnOutcome) {
+    let outer = running
+    running = turn
+    let begun = turn.record == nil ? 0 : TraceRecord.now()
+    let outcome = body()
+    if turn.record != nil { turn.record?.ruby += TraceRecord.now() - begun }
+    running = outer
+    switch outcome {
+    case .parked:
+      break
+    case .returned(let value):
+      proceed(turn, value == vm[classes.missing] ? .missing : .value(value))
+    case .raised(let exception):
+      proceed(turn, .raised(exception))
+    case .ended(let exception):
+      replaceFiber(of: turn)
+      proceed(turn, .raised(exception))
+    }
+  }
+
+  private func replaceFiber(of turn: Turn) {
+    vm.release(turn.fiber)
+    if let fresh = makeTurn() { turn.fiber = fresh.fiber }
+  }
+
+  private func proceed(_ turn: Turn, _ result: Answer.Result) {
+    guard let next = turn.next else { return end(turn) }
+    turn.next = nil
+    do throws(Errno) {
+      try next(Answer(hook: turn.hook, node: turn.node, result: result))
+    } catch {
+      fail(turn, error)
+    }
+  }
+
+  /// Ends a turn that has no request to answer.
+  func finish(_ turn: Turn) { end(turn) }
+}

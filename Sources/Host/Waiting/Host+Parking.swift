@@ -1,0 +1,235 @@
+// Parking: how a Ruby method that must wait gives its turn away.
+//
+// FUSE.__park(kind, args) either begins a wait and answers PARKED, which the caller yields from its
+// fiber, or, where the fiber cannot yield (C stands between, or nothing is mounted), waits in place
+// and answers the outcome.
+
+import FUSE
+import Glibc
+import HTTP
+import Ruby
+
+extension Host {
+  func installParking() throws(RubyException) {
+    try vm.setConstant("PARKED", to: vm.parked, in: vm[classes.fuse])
+    try vm.define("FUSE", "__park") { [unowned self] call throws(RubyException) in
+      try park(vm.text(call[0].symbol ?? vm.name("")), call[1])
+    }
+    try vm.define("FUSE", "__raised") { [unowned self] call in
+      vm.markRaised()
+      return call[0]
+    }
+    try vm.define("FUSE", "__accepts") { [unowned self] call throws(RubyException) in
+      guard let name = call[1].symbol, let count = vm.accepts(call[0], name) else { return .nil }
+      return try vm.integer(count)
+    }
+    try vm.define("FUSE", "__http_close") { [unowned self] call in
+      if let number = call[0].integer {
+        streams[UInt64(number)] = nil
+        waiter.cancel(Ticket(UInt64(number)))
+      }
+      return .nil
+    }
+  }
+
+  /// The next ticket: each wait has one of its own, so that what comes late finds nobody.
+  func makeTicket() -> Ticket {
+    lastTicket += 1
+    return Ticket(lastTicket)
+  }
+
+  private func park(_ kind: String, _ arguments: Value) throws(RubyException) -> Value {
+    guard let turn = running else {
+      throw vm.exception("RuntimeError", "nothing can be waited for here")
+    }
+    if kind == "mount" { return try parkScript(turn) }
+    if kind == "http_stream" {
+      let ticket = makeTicket()
+      streams[ticket.rawValue] = try httpRequest(arguments, streaming: true)
+      return try vm.integer(Int(ticket.rawValue))
+    }
+    let (wait, ticket) = try wait(kind, arguments)
+    if turn.request != nil, turn.request?.isInterrupted == true {
+      throw vm.systemError("interrupted", EINTR)
+    }
+    guard isServing, vm.canPark(vm[turn.fiber]) else {
+      return try value(of: waiter.runInPlace(wait, kind == "http_next" ? ticket : nil))
+    }
+    turn.ticket = ticket
+    turn.waitsFor = kind
+    parked[ticket] = turn
+    turn.request?.onInterrupt(ticket.rawValue)
+    waiter.begin(wait, ticket)
+    return vm.parked
+  }
+
+  /// FUSE.run: the script's own turn waits for the end of the mount.
+  private func parkScript(_ turn: Turn) throws(RubyException) -> Value {
+    guard turn === scriptTurn, vm.canPark(vm[turn.fiber]) else {
+      throw vm.exception(
+        "RuntimeError", "FUSE.run must be called by the script itself, not by a hook or a block")
+    }
+    wantsMount = true
+    return vm.parked
+  }
+
+  // MARK: From Ruby
+
+  private func wait(_ kind: String, _ arguments: Value) throws(RubyException) -> (Wait, Ticket) {
+    func argument(_ index: Int) -> Value { arguments.kind == .array ? arguments[index] : .nil }
+    switch kind {
+    case "sleep":
+      let seconds = argument(0)
+      // For ever is what nobody outlives.
+      return (.timer(seconds: seconds.double ?? 1e9), makeTicket())
+    case "descriptors":
+      var watched: [WatchedDescriptor] = []
+      for pair in argument(0).elements ?? [] where pair.kind == .array {
+        let events = Int16(clamping: pair[1].integer ?? 1)
+        watched.append(
+          WatchedDescriptor(
+            try vm.cInt(pair[0], "descriptor"), DescriptorEvents(rawValue: events)))
+      }
+      return (.descriptors(watched, timeout: argument(1).double), makeTicket())
+    case "resolve":
+      let service = argument(1).text ?? argument(1).integer.map { "\($0)" }
+      return (
+        .resolve(host: argument(0).bytes, service: service.map { [UInt8]($0.utf8) }), makeTicket()
+      )
+    case "http":
+      return (.request(try httpRequest(arguments, streaming: false)), makeTicket())
+    case "http_next":
+      guard let number = argument(0).integer.flatMap({ UInt64(exactly: $0) }) else {
+        throw vm.exception("TypeError", "a stream is a number")
+      }
+      // The first event comes with the request itself, each further one has to be asked for.
+      if let request = streams.removeValue(forKey: number) {
+        return (.request(request), Ticket(number))
+      }
+      return (.nextEvent, Ticket(number))
+    default:
+      throw vm.exception("ArgumentError", "nobody knows how to wait for \(kind)")
+    }
+  }
+
+  /// (method, url, header lines, body or nil, options) as Curl passes them.
+  private func httpRequest(
+    _ arguments: Value, streaming: Bool
+  ) throws(RubyException) -> HTTPRequest {
+    var request = HTTPRequest(
+      method: arguments[0].text ?? "GET", url: arguments[1].bytes ?? [],
+      headers: (arguments[2].elements ?? []).compactMap(\.bytes), body: arguments[3].bytes)
+    request.streaming = streaming
+    let options = arguments[4]
+    for key in try vm.keys(of: options) {
+      let value = try vm.get(key, from: options)
+      switch key.symbol.map(vm.text) ?? "" {
+      case "timeout": if let seconds = value.double { request.timeout = seconds }
+      case "connect_timeout": if let seconds = value.double { request.connectTimeout = seconds }
+      case "stall_timeout":
+        if let seconds = value.double { request.stallTimeout = Int(max(seconds.rounded(.up), 0)) }
+      case "verify_peer": request.verifyPeer = value.isTruthy
+      case "ca_info": request.caInfo = value.bytes
+      case "follow_redirects": request.followRedirects = value.isTruthy
+      case "http_version":
+        // libcurl's CURL_HTTP_VERSION_ numbers, which the gem's constants have.
+        switch value.integer {
+        case 1: request.httpVersion = .http10
+        case 2: request.httpVersion = .http11
+        case 3: request.httpVersion = .http2
+        default: request.httpVersion = .automatic
+        }
+      default: throw vm.exception("ArgumentError", "no such option: \(vm.inspect(key))")
+      }
+    }
+    return request
+  }
+
+  // MARK: To Ruby
+
+  /// The Ruby value of an outcome; a failed one is an exception, to be raised where it was waited for.
+  func value(of outcome: Outcome) throws(RubyException) -> Value {
+    switch outcome {
+    case .elapsed, .timedOut: return .nil
+    case .ready(let descriptors):
+      var pairs: [Value] = []
+      for each in descriptors {
+        pairs.append(
+          try vm.array([
+            try vm.integer(Int(each.descriptor)), try vm.integer(Int(each.events.rawValue)),
+          ]))
+      }
+      return try vm.array(pairs)
+    case .exited(let status): return try vm.integer(Int(status))
+    case .response(let response):
+      return try vm.array([
+        try vm.integer(response.version.major), try vm.integer(response.version.minor),
+        try vm.integer(response.status), try vm.string(response.message),
+        try vm.string(response.headers), try vm.string(response.body),
+      ])
+    case .chunk(let headers, let body):
+      return try vm.array([try vm.string(headers), try vm.string(body)])
+    case .failed(let failure): return vm.exception("RuntimeError", failure.message).value
+    case .worked(.number(let number)): return try vm.integer(number)
+    case .worked(.bytes(let bytes)): return try vm.string(bytes)
+    case .worked(.addresses(let addresses)):
+      var values: [Value] = []
+      for each in addresses {
+        values.append(
+          try vm.array([
+            try vm.integer(Int(each.family)), try vm.integer(Int(each.type)),
+            try vm.integer(Int(each.protocol)), try vm.string(each.bytes),
+          ]))
+      }
+      return try vm.array(values)
+    case .worked(.failed(_, let message)): return vm.exception("SocketError", message).value
+    case .error(let number): return vm.systemError("wait", number).value
+    }
+  }
+
+  // MARK: Outcomes
+
+  /// Goes on with everything whose wait is over.
+  func deliverOutcomes() {
+    waiter.drain { [self] ticket, outcome in
+      if let turn = parked.removeValue(forKey: ticket) {
+        resume(turn, outcome)
+      } else {
+        watchers[ticket]?(outcome)
+      }
+    }
+  }
+
+  private func resume(_ turn: Turn, _ outcome: Outcome) {
+    vm.scope {
+      do throws(RubyException) {
+        resume(turn, with: try value(of: outcome))
+      } catch {
+        resume(turn, with: error.value)
+      }
+    }
+  }
+
+  /// The caller of a parked request does not want the answer any more: its hook gets Errno::EINTR.
+  package func interrupted(_ token: UInt64) {
+    let ticket = Ticket(token)
+    // Told from inside `park`, before the wait has begun: isInterrupted is looked at there.
+    guard let turn = parked[ticket], turn !== running else { return }
+    parked[ticket] = nil
+    waiter.cancel(ticket)
+    vm.scope { resume(turn, with: vm.systemError("interrupted", EINTR).value) }
+  }
+
+  /// Tells every hook that waits that the mount ends: an exception that its ensure clauses see.
+  func breakWaits() {
+    for (ticket, turn) in parked where !turn.wasToldOfEnd {
+      parked[ticket] = nil
+      waiter.cancel(ticket)
+      turn.wasToldOfEnd = true
+      vm.scope {
+        resume(
+          turn, with: vm.exception("FUSE::Unmounted", "the filesystem is being unmounted").value)
+      }
+    }
+  }
+}
