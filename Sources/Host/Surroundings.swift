@@ -20,6 +20,7 @@ enum Surroundings {
   static func define(in vm: VM) throws(RubyException) {
     try EnvironmentModule.install(in: vm)
     try DescriptorModule.install(in: vm)
+    try SourceModule.install(in: vm)
     try ProcessModule.install(in: vm)
     try JSONModule.install(in: vm)
     let fuse = try vm.constant("FUSE")

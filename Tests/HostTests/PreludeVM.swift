@@ -21,23 +21,12 @@ final class PreludeVM {
   /// How many waits parked their turn.
   private(set) var parkings = 0
 
-  static let files = [
-    "turn", "errno", "env", "kernel", "process", "io", "http", "curl", "json",
-  ]
-
   init() throws {
     signal(SIGPIPE, SIG_IGN)
     vm = try VM()
     waiter = try Waiter()
-    try EnvironmentModule.install(in: vm)
-    try DescriptorModule.install(in: vm)
-    try ProcessModule.install(in: vm)
-    try JSONModule.install(in: vm)
+    try Surroundings.define(in: vm)
     try installTurns()
-    let folder = #filePath.components(before: "/Tests/") + "/Sources/Host/Prelude/"
-    for file in Self.files {
-      try vm.evaluate(try Self.content(of: folder + file + ".rb"), file: file + ".rb")
-    }
     try waiter.start()
   }
 
@@ -108,8 +97,6 @@ final class PreludeVM {
   }
 
   private func installTurns() throws {
-    try vm.evaluate(Array("module FUSE; MISSING = Object.new; end".utf8), file: "test")
-    try vm.setConstant("PARKED", to: vm.parked, in: try vm.constant("FUSE"))
     try vm.define("FUSE", "__raised") { [unowned self] call throws(RubyException) in
       vm.markRaised()
       return call[0]
@@ -219,27 +206,5 @@ final class PreludeVM {
     case .error(let number): return vm.systemError("wait", number).value
     default: return .nil
     }
-  }
-
-  static func content(of path: String) throws -> [UInt8] {
-    guard let file = fopen(path, "r") else { throw Errno(path: path) }
-    defer { fclose(file) }
-    var content: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 4096)
-    while case let count = fread(&piece, 1, piece.count, file), count > 0 {
-      content += piece.prefix(count)
-    }
-    return content
-  }
-
-  private struct Errno: Error { let path: String }
-}
-
-extension String {
-  /// Everything before the first occurrence of `text`.
-  fileprivate func components(before text: String) -> String {
-    var end = startIndex
-    while end < endIndex, !self[end...].hasPrefix(text) { end = index(after: end) }
-    return String(self[..<end])
   }
 }

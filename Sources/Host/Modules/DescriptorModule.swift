@@ -3,7 +3,7 @@
 import Glibc
 package import Ruby
 
-/// The natives of io.rb and kernel.rb: system calls on descriptors that return at once.
+/// The natives of io.rb: system calls on descriptors that return at once.
 package enum DescriptorModule {
   /// Defines them in `vm`.
   ///
@@ -52,14 +52,6 @@ package enum DescriptorModule {
     try vm.define("FUSE", "__let_block") { [unowned vm] call throws(RubyException) in
       setNonBlocking(try vm.cInt(call[0], "fcntl"), false)
       return .nil
-    }
-    try vm.define("FUSE", "__read_source") { [unowned vm] call throws(RubyException) in
-      let path = try vm.cString(call[0], "require")
-      switch content(of: path) {
-      case .success(let bytes): return try vm.string(bytes)
-      case .failure(let failure):
-        throw vm.systemError(call[0].text ?? "require", failure.errno)
-      }
     }
   }
 
@@ -135,7 +127,8 @@ package enum DescriptorModule {
   }
 
   /// Begins to connect; returns 0 or an errno, EINPROGRESS being good news. connect(2).
-  private static func connectAtOnce(_ descriptor: Int32, _ address: UnsafeRawBufferPointer) -> Int32 {
+  private static func connectAtOnce(_ descriptor: Int32, _ address: UnsafeRawBufferPointer) -> Int32
+  {
     let wasNonBlocking = isNonBlocking(descriptor)
     if !wasNonBlocking { setNonBlocking(descriptor, true) }
     defer { if !wasNonBlocking { setNonBlocking(descriptor, false) } }
@@ -149,22 +142,5 @@ package enum DescriptorModule {
       }
     }
     return result == 0 ? 0 : errno
-  }
-
-  private static func content(of path: [CChar]) -> Result<[UInt8], Failure> {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return .failure(Failure()) }
-    defer { close(descriptor) }
-    var content: [UInt8] = []
-    var piece = [UInt8](repeating: 0, count: 64 << 10)
-    while true {
-      let count = read(descriptor, &piece, piece.count)
-      if count < 0 {
-        if errno == EINTR { continue }
-        return .failure(Failure())
-      }
-      if count == 0 { return .success(content) }
-      content += piece.prefix(count)
-    }
   }
 }

@@ -132,7 +132,7 @@ private struct Order {
     _ strings: [[CChar]], _ body: ([UnsafeMutablePointer<CChar>?]) -> R
   ) -> R {
     let copies = strings.map { strdup($0) }
-    defer { copies.forEach { free($0) } }
+    defer { for copy in copies { free(copy) } }
     return body(copies + [nil])
   }
 }

@@ -1,7 +1,7 @@
 # Kernel: require and load, the ways to end, and output in whole lines.
 #
-# Natives used: FUSE.__read_source(path) -> String (raises Errno). In turn.rb: FUSE.__eval(source,
-# file) and FUSE.__wait.
+# Natives used: FUSE.__read_source(path) -> String (raises Errno, and SyntaxError with file:line:column
+# where it is not Ruby). In turn.rb: FUSE.__eval(source, file) and FUSE.__wait.
 
 class LoadError < ScriptError
   attr_accessor :path
