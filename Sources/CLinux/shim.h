@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 // pidfd_open(2). glibc knows it since 2.36 only, and syscall is variadic, which Swift cannot call.
@@ -27,4 +28,12 @@ static inline pid_t clinux_fork(void) { return fork(); }
 // negative number where it fails.
 static inline long clinux_getaffinity(size_t size, void *set) {
   return syscall(SYS_sched_getaffinity, 0, size, set);
+}
+
+// clock_gettime(2) in nanoseconds; -1 where there is no such clock. Which module a struct timespec
+// belongs to depends on what else was imported, so Swift does not always see its members.
+static inline long long clinux_clock(clockid_t clock) {
+  struct timespec time;
+  if (clock_gettime(clock, &time) != 0) return -1;
+  return time.tv_sec * 1000000000LL + time.tv_nsec;
 }

@@ -39,11 +39,9 @@ package enum ProcessModule {
       try vm.integer(Int(getppid()))
     }
     try vm.define("FUSE", "__clock") { [unowned vm] call throws(RubyException) in
-      var time = timespec()
-      guard clock_gettime(try vm.cInt(call[0], "clock_gettime"), &time) == 0 else {
-        throw vm.systemError("clock_gettime")
-      }
-      return try vm.integer(time.tv_sec * 1_000_000_000 + time.tv_nsec)
+      let nanoseconds = clinux_clock(try vm.cInt(call[0], "clock_gettime"))
+      guard nanoseconds >= 0 else { throw vm.systemError("clock_gettime") }
+      return try vm.integer(Int(nanoseconds))
     }
   }
 

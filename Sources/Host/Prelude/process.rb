@@ -140,15 +140,20 @@ module Process
       nil
     end
 
-    def __spawn(words, options)
+    # Starts a command as system and spawn are given it: maybe a Hash of variables, and then a line
+    # for the shell or several words.
+    def __command(words, options)
+      changes = words.shift if words[0].is_a?(Hash)
+      __spawn(words.size == 1 ? __shell(words[0]) : words, options, changes)
+    end
+
+    def __shell(line)
+      ["/bin/sh", "-c", line]
+    end
+
+    def __spawn(words, options, changes = nil)
       @abandoned.reject! { |pid| __gone?(pid) }
-      environment = nil
-      if words[0].is_a?(Hash)
-        environment = ENV.to_h
-        words.shift.each { |name, value| value.nil? ? environment.delete(name) : environment[name] = value }
-        environment = environment.map { |name, value| "#{name}=#{value}" }
-      end
-      words = ["/bin/sh", "-c", words[0]] if words.size == 1 && words[0].is_a?(String)
+      environment = changes && __environment(changes)
       opened = []
       begin
         input = __descriptor(options[:in], 0, "r", opened)
@@ -183,6 +188,12 @@ module Process
     end
 
     private
+
+    def __environment(changes)
+      environment = ENV.to_h
+      changes.each { |name, value| value.nil? ? environment.delete(name) : environment[name] = value }
+      environment.map { |name, value| "#{name}=#{value}" }
+    end
 
     def __gone?(pid)
       !FUSE.__reap(pid).nil?
@@ -255,7 +266,7 @@ class IO
         redirections = options.dup
         redirections[:in] = child_input if writing
         redirections[:out] = child_output if reading
-        pid = Process.__spawn(command.is_a?(Array) ? command.dup : [command], redirections)
+        pid = Process.__spawn(command.is_a?(Array) ? command : Process.__shell(command), redirections)
       rescue Exception => error
         [own_input, own_output].each { |descriptor| _sysclose(descriptor) if descriptor }
         raise error
@@ -279,7 +290,7 @@ module Kernel
   # Runs a command with this process's own input and output: true where it answered 0, false where
   # it did not, nil where there is no such command.
   def system(*command, **options)
-    pid = Process.__spawn(command, options)
+    pid = Process.__command(command, options)
     status = Process.__finish(pid, 15)
     status.exitstatus == 127 ? nil : status.success? || false
   rescue Errno::ENOENT
@@ -288,7 +299,7 @@ module Kernel
   end
 
   def spawn(*command, **options)
-    Process.__spawned(Process.__spawn(command, options))
+    Process.__spawned(Process.__command(command, options))
   end
 
   def `(command)
