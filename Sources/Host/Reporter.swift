@@ -18,29 +18,30 @@ final class Reporter {
 
   /// Reports an exception that a hook raised.
   func report(_ exception: VM.ExceptionDescription, in hook: String, path: String?) {
-    let frames = exception.backtrace.filter { !isOurs($0) }
+    let frames = frames(of: exception)
     let origin = frames.first ?? ""
     guard isNews("\(hook) \(exception.className) \(exception.message) \(origin)") else { return }
     var text = head(hook, path) + "\(exception.message) (\(exception.className))\n"
     if let (file, line) = position(origin) { text += excerpt(file, line) }
-    for frame in frames { text += "    from \(frame)\n" }
-    write(text)
+    write(text + trail(frames[...]))
   }
 
   /// Reports the exception that ended a script.
   func report(script exception: VM.ExceptionDescription) {
-    let frames = exception.backtrace.filter { !isOurs($0) }
+    let frames = frames(of: exception)
     var text = "fusuma: "
     if let origin = frames.first { text += "\(origin): " }
     text += "\(exception.message) (\(exception.className))\n"
     if let (file, line) = frames.first.flatMap(position) { text += excerpt(file, line) }
-    for frame in frames.dropFirst() { text += "    from \(frame)\n" }
-    write(text)
+    write(text + trail(frames.dropFirst()))
   }
 
-  /// Reports an answer that is none.
-  func report(wrongAnswer answer: String, expected: String, in hook: String, path: String?) {
-    guard isNews("\(hook) wrong \(expected)") else { return }
+  /// Reports an answer that is none; those of one class are one error.
+  func report(
+    wrongAnswer answer: String, of className: String, expected: String, in hook: String,
+    path: String?
+  ) {
+    guard isNews("\(hook) \(className) \(expected)") else { return }
     write(head(hook, path) + "answered \(answer), but should answer \(expected)\n")
   }
 
@@ -73,6 +74,22 @@ final class Reporter {
     while power < count { power *= 10 }
     if power == count { write("fusuma: the following happened \(count) times by now:\n") }
     return power == count
+  }
+
+  /// The script's own frames. Its top level is evaluated by the host, which mruby says of it.
+  private func frames(of exception: VM.ExceptionDescription) -> [String] {
+    exception.backtrace.filter { !isOurs($0) }.map { frame in
+      frame.hasSuffix(":in eval") ? String(frame.dropLast(":in eval".count)) : frame
+    }
+  }
+
+  /// How many frames are shown: endless recursion has thousands, all alike.
+  private static let mostFrames = 12
+
+  private func trail(_ frames: ArraySlice<String>) -> String {
+    let shown = frames.prefix(Reporter.mostFrames).map { "    from \($0)\n" }.joined()
+    let hidden = frames.count - Reporter.mostFrames
+    return hidden > 0 ? shown + "    ... and \(hidden) more\n" : shown
   }
 
   private func isOurs(_ frame: String) -> Bool {

@@ -113,7 +113,7 @@ extension Host {
   /// Reports an answer that is none, and gives the errno for it.
   func wrong(_ answer: Answer, _ value: Value, _ expected: String? = nil) -> Errno {
     reporter.report(
-      wrongAnswer: vm.inspect(value, limit: 60),
+      wrongAnswer: vm.inspect(value, limit: 60), of: vm.className(of: value),
       expected: expected ?? answer.hook.row.answer.expectation, in: answer.hook.name,
       path: answer.node?.pathText)
     return Errno(EIO)

@@ -103,11 +103,10 @@ extension Host {
       return message + " (as root: echo user_allow_other >> /etc/fuse.conf)"
     }
     if Glibc.access("/dev/fuse", F_OK) != 0 {
-      return message + " (there is no /dev/fuse: 'modprobe fuse' as root, or start the container "
-        + "with --device /dev/fuse)"
+      return "there is no /dev/fuse (as root: modprobe fuse; a container needs --device /dev/fuse)"
     }
     if Glibc.access("/dev/fuse", R_OK | W_OK) != 0 {
-      return message + " (no permission for /dev/fuse)"
+      return "no permission to open /dev/fuse (as root: chmod 666 /dev/fuse, as udev would)"
     }
     return message
   }

@@ -18,7 +18,7 @@ struct MountPoint {
       switch errno {
       case ENOENT:
         throw HostError("the mount point \(given) does not exist; mkdir \(given) makes it")
-      case ENOTCONN, EIO, ECONNABORTED:
+      case ENOTCONN, ECONNABORTED:
         guard force else {
           throw HostError(
             "the mount point \(given) is a dead mount (Transport endpoint is not connected): "
@@ -29,7 +29,10 @@ struct MountPoint {
           throw HostError("the mount point \(given): \(String(cString: strerror(errno)))")
         }
       default:
-        throw HostError("the mount point \(given): \(String(cString: strerror(errno)))")
+        // A live mount whose script fails, or of somebody else who lets nobody in.
+        let reason = String(cString: strerror(errno))
+        try MountPoint.refuse(given, mountedAt: MountPoint.absolute(given))
+        throw HostError("the mount point \(given): \(reason)")
       }
     }
     guard information.st_mode & S_IFMT == S_IFDIR else {
@@ -40,17 +43,20 @@ struct MountPoint {
     }
     defer { free(resolved) }
     path = String(cString: resolved)
-    if let mount = MountTable.last(at: path), mount.type.hasPrefix("fuse") {
-      throw HostError(
-        "the mount point \(given) is busy: \(mount.source) (\(mount.type)) is mounted there; "
-          + "'fusermount3 -u \(given)' unmounts it")
-    }
+    try MountPoint.refuse(given, mountedAt: path)
+  }
+
+  /// Throws where a FUSE filesystem is mounted already.
+  private static func refuse(_ given: String, mountedAt path: String) throws(HostError) {
+    guard let mount = MountTable.last(at: path), mount.type.hasPrefix("fuse") else { return }
+    throw HostError(
+      "the mount point \(given) is busy: \(mount.source) (\(mount.type)) is mounted there; "
+        + "'fusermount3 -u \(given)' unmounts it")
   }
 
   /// Takes a dead mount of ours away.
   private static func clear(_ given: String) throws(HostError) {
-    // realpath(3) would ask the dead filesystem; its parent is alive.
-    let path = given.hasPrefix("/") ? given : currentDirectory() + "/" + given
+    let path = absolute(given)
     let mount = MountTable.last(at: path)
     guard let mount, mount.type.hasPrefix("fuse"), mount.userID == nil || mount.userID == getuid()
     else {
@@ -62,10 +68,17 @@ struct MountPoint {
     }
   }
 
-  private static func currentDirectory() -> String {
-    guard let directory = getcwd(nil, 0) else { return "" }
-    defer { free(directory) }
-    return String(cString: directory)
+  /// The absolute path of a mount point that cannot be asked itself: its parent's, and its name.
+  private static func absolute(_ given: String) -> String {
+    var path = given
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    let slash = path.lastIndex(of: "/")
+    let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    guard let resolved = realpath(parent, nil) else { return path }
+    defer { free(resolved) }
+    let directory = String(cString: resolved)
+    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+    return directory == "/" ? "/" + name : directory + "/" + name
   }
 
   /// Unmounts as anybody else would: fails with EBUSY while a file is open. To be called on a thread

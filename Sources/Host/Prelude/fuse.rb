@@ -55,6 +55,9 @@ module FUSE
       unless klass.is_a?(Class)
         raise TypeError, "FUSE.run needs the class that describes the filesystem, not #{klass.inspect}"
       end
+      unless __takes_path?(klass)
+        raise ArgumentError, "#{klass}.new is handed a path, so the class needs: def initialize(path)"
+      end
       if @reloading
         @klass, @args = klass, args
         return 0
@@ -111,6 +114,13 @@ module FUSE
 
     def help
       __help
+    end
+
+    # Whether klass.new accepts a path, as far as can be told; a `new` of its own is taken to.
+    def __takes_path?(klass)
+      return true unless klass.method(:new).owner == Class
+      initialize = klass.instance_method(:initialize)
+      initialize.owner != BasicObject && initialize.arity != 0
     end
 
     def __make(slot, path)
