@@ -70,6 +70,15 @@ module Process
     end
   end
 
+  # What only a shell understands; a command's own name may have no "=".
+  SHELL_BYTES = {}
+  "*?{}[]<>()~&|\\$;'`\"\n\t#=%".each_byte { |byte| SHELL_BYTES[byte] = true }
+  SHELL_WORDS = [
+    ".", ":", "!", "alias", "bg", "break", "case", "cd", "command", "continue", "eval", "exec", "exit",
+    "export", "fg", "for", "hash", "if", "jobs", "local", "read", "readonly", "return", "set", "shift",
+    "time", "times", "trap", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while"
+  ]
+
   # Children of `spawn` that nobody has waited for; and those whose waiting was interrupted.
   @children = []
   @abandoned = []
@@ -136,7 +145,7 @@ module Process
     # Lets a child go: it is buried whenever another one is started.
     def detach(pid)
       @children.delete(pid)
-      @abandoned << pid
+      __abandon(pid, nil)
       nil
     end
 
@@ -147,8 +156,15 @@ module Process
       __spawn(words.size == 1 ? __shell(words[0]) : words, options, changes)
     end
 
+    # A line in which there is nothing for a shell is started without one, so that a command that is
+    # not there is an error, and a signal reaches the command itself.
     def __shell(line)
-      ["/bin/sh", "-c", line]
+      words = line.split(" ")
+      if words.empty? || SHELL_WORDS.include?(words[0]) || line.bytes.any? { |byte| SHELL_BYTES[byte] }
+        ["/bin/sh", "-c", line]
+      else
+        words
+      end
     end
 
     def __spawn(words, options, changes = nil)
@@ -176,11 +192,14 @@ module Process
       wait(pid)
       $?
     rescue Exception => error
-      unless error.is_a?(Errno::ECHILD)
-        FUSE.__kill(pid, signal) if signal
-        @abandoned << pid
-      end
+      __abandon(pid, signal) unless error.is_a?(Errno::ECHILD)
       raise error
+    end
+
+    # Lets a child end by itself, with a signal where that is not nil; it is buried later.
+    def __abandon(pid, signal)
+      FUSE.__kill(pid, signal) if signal
+      @abandoned << pid
     end
 
     def __signal_name(signal)
@@ -250,8 +269,15 @@ class IO
     def close
       @writer.close if @writer && !@writer.closed?
       super
-      Process.__finish(@pid)
+      Process.__finish(@pid) if @pid
       nil
+    end
+
+    # As close, for when nobody has the time to wait: the child is told to end.
+    def __leave
+      Process.__abandon(@pid, 15)
+      @pid = nil
+      close
     end
   end
 
@@ -279,6 +305,9 @@ class IO
       return io unless block
       begin
         block.call(io)
+      rescue Errno::EINTR, FUSE::Unmounted => interruption
+        io.__leave unless io.closed?
+        raise interruption
       ensure
         io.close unless io.closed?
       end
@@ -303,16 +332,6 @@ module Kernel
   end
 
   def `(command)
-    io = IO.popen(command)
-    begin
-      output = io.read
-    rescue Exception => error
-      # Nobody is left to hear it.
-      Process.kill(:TERM, io.pid)
-      raise error
-    ensure
-      io.close
-    end
-    output
+    IO.popen(command) { |io| io.read }
   end
 end
