@@ -26,10 +26,14 @@ final class Folder {
     return String(file[..<(end ?? file.endIndex)])
   }()
 
-  /// Writes a file of the owner's; answers its path.
+  /// Writes a file of the owner's, with the directory that it is in; answers its path.
   @discardableResult
   func write(_ name: String, _ text: String) throws -> String {
     let file = path + "/" + name
+    if let slash = name.lastIndex(of: "/") {
+      let directory = String(name[..<slash])
+      if Glibc.access(path + "/" + directory, F_OK) != 0 { try makeDirectory(directory) }
+    }
     guard let stream = fopen(file, "w") else { throw SystemError() }
     fputs(text, stream)
     guard fclose(stream) == 0 else { throw SystemError() }

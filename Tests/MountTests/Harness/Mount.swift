@@ -16,7 +16,8 @@ enum Script: ExpressibleByStringInterpolation {
 /// wrote to standard error must be nothing, or what `reports` says is expected.
 ///
 /// - Parameters:
-///   - mountPoint: another place than the private folder, which has to exist.
+///   - mountPoint: where the script itself says that it mounts (FUSE.path), which has to exist; without
+///     it the command line names a directory in the private folder.
 ///   - options: of fusuma's command line, before the script.
 ///   - arguments: the script's ARGV.
 ///   - files: further files beside the script, by name.
@@ -87,7 +88,8 @@ final class Mount {
     case .example(let name): file = Folder.package + "/Examples/" + name
     }
     path = try mountPoint ?? folder.makeDirectory("mnt")
-    var words = [Mount.binary] + options + [file, path]
+    var words = [Mount.binary] + options + [file]
+    if mountPoint == nil { words.append(path) }
     if !arguments.isEmpty { words += ["--"] + arguments }
     program = try Program(
       words, as: user, in: folder.path, environment: environment, deadline: deadline)
