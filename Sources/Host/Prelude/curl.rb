@@ -67,7 +67,9 @@ class Curl
 
   # Sends a request by its own method, with its own headers and body.
   def send(url, request, headers = nil, &block)
-    raise ArgumentError, "expected an HTTP::Request, got #{request.inspect}" unless request.is_a?(HTTP::Request)
+    unless request.is_a?(HTTP::Request)
+      raise ArgumentError, "expected an HTTP::Request, got #{request.inspect}"
+    end
     headers = headers ? (request.headers || {}).merge(headers) : request.headers
     __perform(request.method.to_s, url, headers, request.body, block)
   end

@@ -68,16 +68,16 @@ class IO
     def select(readers, writers = nil, errors = nil, seconds = nil)
       wanted = Hash.new(0)
       buffered = (readers || []).any? { |io| io.__buffered? }
-      [[readers, READABLE], [writers, WRITABLE], [errors, PRIORITY]].each do |list, event|
-        (list || []).each { |io| wanted[io.fileno] |= event }
-      end
+      (readers || []).each { |io| wanted[io.fileno] |= READABLE }
+      (writers || []).each { |io| wanted[io.__writer.fileno] |= WRITABLE }
+      (errors || []).each { |io| wanted[io.fileno] |= PRIORITY }
       found = FUSE.__wait(:descriptors, wanted.to_a, buffered ? 0 : seconds)
       return nil if found.nil? && !buffered
       ready = Hash.new(0)
       (found || []).each { |descriptor, events| ready[descriptor] = events }
       [
         (readers || []).select { |io| io.__buffered? || ready[io.fileno] & (READABLE | ENDED) != 0 },
-        (writers || []).select { |io| ready[io.fileno] & (WRITABLE | ENDED) != 0 },
+        (writers || []).select { |io| ready[io.__writer.fileno] & (WRITABLE | ENDED) != 0 },
         (errors || []).select { |io| ready[io.fileno] & PRIORITY != 0 },
       ]
     end
@@ -118,6 +118,11 @@ class IO
 
   def __buffered?
     !@buf.nil? && !@buf.empty?
+  end
+
+  # Where it is written to: a pipe to and from a child has a descriptor for each.
+  def __writer
+    self
   end
 end
 

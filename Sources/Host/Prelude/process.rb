@@ -62,7 +62,8 @@ module Process
     end
 
     def to_s
-      "pid #{@pid} " + (signaled? ? "SIG#{Process.__signal_name(termsig)} (signal #{termsig})" : "exit #{exitstatus}")
+      return "pid #{@pid} exit #{exitstatus}" if exited?
+      "pid #{@pid} SIG#{Process.__signal_name(termsig)} (signal #{termsig})"
     end
 
     def inspect
@@ -253,6 +254,10 @@ class IO
       @pid = pid
       @writer = writer && IO.for_fd(writer, "w")
       self
+    end
+
+    def __writer
+      @writer || self
     end
 
     def syswrite(string)
