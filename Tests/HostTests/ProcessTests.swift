@@ -13,6 +13,7 @@ import Testing
       try ruby("`kill -9 $$`; [$?.signaled?, $?.termsig, $?.exitstatus, $?.success?]")
         == "[true, 9, nil, nil]")
     #expect(try ruby("`kill -9 $$`; $?.to_s.split(' ', 3)[2]") == #""SIGKILL (signal 9)""#)
+    #expect(try ruby("`sleep 0.05; echo late`") == #""late\n""#)
     #expect(ruby.parkings > 0)
   }
 
