@@ -35,7 +35,7 @@ let package = Package(
     .target(
       name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "CJansson", "CLinux"],
       resources: [
-        "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl",
+        "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl", "blocks",
       ].map { .embedInCode("Prelude/\($0).rb") },
       swiftSettings: strict),
     .executableTarget(

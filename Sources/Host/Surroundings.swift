@@ -14,6 +14,7 @@ enum Surroundings {
     ("kernel.rb", PackageResources.kernel_rb), ("io.rb", PackageResources.io_rb),
     ("process.rb", PackageResources.process_rb), ("json.rb", PackageResources.json_rb),
     ("http.rb", PackageResources.http_rb), ("curl.rb", PackageResources.curl_rb),
+    ("blocks.rb", PackageResources.blocks_rb),
   ]
 
   /// Fills a new VM.

@@ -13,6 +13,9 @@ extension Host {
         try vm.integer(Int(context.pid)), try vm.integer(Int(context.umask)),
       ])
     }
+    try vm.define("FUSE", "now") { [unowned self] _ throws(RubyException) in
+      try value(of: .now)
+    }
     try vm.define("FUSE", "__find") { [unowned self] call throws(RubyException) in
       guard let path = call[0].bytes else { throw vm.exception("TypeError", "a path is a String") }
       let node = tree.makeNode(at: path)

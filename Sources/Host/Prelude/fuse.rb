@@ -127,8 +127,10 @@ module FUSE
       __adopt(slot, @klass.new(path, *@args))
     end
 
-    # A moment as hooks are handed it: it is a number of seconds, and loses no nanosecond.
+    # A moment as hooks are handed it: it is a number of seconds, and loses no nanosecond (save some
+    # three centuries from 1970 and farther, where nanoseconds exceed an Integer).
     def __time(seconds, nanoseconds)
+      return Rational(seconds, 1) if seconds.abs > 9_000_000_000
       Rational(seconds * 1_000_000_000 + nanoseconds, 1_000_000_000)
     end
 
@@ -140,5 +142,17 @@ module FUSE
     def __settings
       SETTINGS.map { |name| [name, __send__(name)] }.reject { |_name, value| value.nil? }
     end
+  end
+end
+
+# Two moments, to the nanosecond, multiply to more than an Integer holds: mruby cannot compare them.
+class Rational
+  alias __compare <=>
+
+  def <=>(other)
+    return __compare(other) unless other.is_a?(Rational)
+    whole = numerator.div(denominator) <=> other.numerator.div(other.denominator)
+    return whole unless whole == 0
+    numerator % denominator * other.denominator <=> other.numerator % other.denominator * denominator
   end
 end
