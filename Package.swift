@@ -47,6 +47,7 @@ let package = Package(
     .testTarget(name: "FUSETests", dependencies: ["FUSE", "CFuse"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
     .testTarget(name: "HostTests", dependencies: ["Host", "HTTP"], swiftSettings: strict),
-    .testTarget(name: "MountTests", dependencies: ["fusuma"], swiftSettings: strict),
+    .systemLibrary(name: "CFiles", path: "Tests/CFiles"),
+    .testTarget(name: "MountTests", dependencies: ["fusuma", "CFiles"], swiftSettings: strict),
   ]
 )

@@ -80,6 +80,7 @@ class MemFS
   # MARK: Names
 
   def on_readdir
+    accessed
     @entries
   end
 
@@ -155,7 +156,6 @@ class MemFS
   end
 
   def on_truncate(size)
-    return 0 if size == @content.size
     @content.truncate(size)
     modified
     0

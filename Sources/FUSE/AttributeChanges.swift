@@ -33,6 +33,12 @@ package struct AttributeChanges: Sendable {
   /// Makes changes of which none is asked for.
   package init() { clearsSetID = false }
 
+  /// Whether none of the attributes is to change.
+  package var isEmpty: Bool {
+    mode == nil && uid == nil && gid == nil && size == nil && accessTime == nil
+      && modificationTime == nil && changeTime == nil
+  }
+
   init(_ value: stat, mask: Int32) {
     func has(_ bit: Int32) -> Bool { mask & bit != 0 }
     mode = has(FUSE_SET_ATTR_MODE) ? value.st_mode : nil

@@ -49,7 +49,10 @@ extension Host {
   ) {
     guard let turn = begin(.setattr, request), let node = node(id, for: turn) else { return }
     note(turn, node)
-    change(node, changes, handle.flatMap { handles[$0] }?.object, in: turn)
+    let object = handle.flatMap { handles[$0] }?.object
+    guard changes.isEmpty else { return change(node, changes, object, in: turn) }
+    // chown(2) with -1 for both: nothing is to change but the time of the last change.
+    chown(node, nil, nil, in: turn) { [self] () throws(Errno) in tell(turn, node) }
   }
 
   /// Carries out what is left of a setattr, one hook after the other, and tells the outcome.
@@ -129,10 +132,12 @@ extension Host {
     _ node: Node, _ access: AttributeChanges.Time?, _ modification: AttributeChanges.Time?,
     in turn: Turn, next: @escaping Done
   ) {
+    // One moment for both, so that who sets both to now finds them equal.
+    let now = Timestamp.now
     func moment(_ time: AttributeChanges.Time?) -> Timestamp? {
       switch time {
       case nil: nil
-      case .now: .now
+      case .now: now
       case .to(let moment): moment
       }
     }
