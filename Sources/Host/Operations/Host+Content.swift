@@ -95,7 +95,8 @@ extension Host {
     let handle = handles[file.handle]
     if let handle { dropSnapshot(of: handle) }
     if writesWhole(node) {
-      return writeDraft(turn, node, data, offset)
+      // Where the end is, the draft knows better than the kernel, which may remember another size.
+      return writeDraft(turn, node, data, file.flags & O_APPEND == 0 ? offset : nil)
     }
     call(
       turn, .write, on: node, [.bytes(data), .integer(offset), object(handle?.object)]
@@ -115,26 +116,27 @@ extension Host {
   /// Whether writes to the file are gathered for on_write_all.
   func writesWhole(_ node: Node) -> Bool { has(.writeAll, node) && !has(.write, node) }
 
+  /// Writes to the draft, which is made where there is none; at its end where there is no offset.
   private func writeDraft(
-    _ turn: Turn, _ node: Node, _ data: UnsafeRawBufferPointer, _ offset: Int64
+    _ turn: Turn, _ node: Node, _ data: UnsafeRawBufferPointer, _ offset: Int64?
   ) {
-    guard let start = Int(exactly: offset), start >= 0,
-      start <= Host.largestDraft - data.count
-    else { return fail(turn, Errno(EFBIG)) }
     let total = data.count
-    if node.draft != nil {
+    func write(_ data: UnsafeRawBufferPointer) throws(Errno) {
+      let start = offset.map { Int(clamping: $0) } ?? node.draft?.content.count ?? 0
+      guard start >= 0, start <= Host.largestDraft - total else { throw Errno(EFBIG) }
       node.draft?.write(data, at: start)
       changed(node)
       answer(turn) { $0.written(total) }
-      return
     }
-    // The request's buffer is gone once the hook that is asked for the old content waits.
-    let copy = [UInt8](data)
     do throws(Errno) {
-      try draft(of: node, keeping: true, in: turn) { [self] () throws(Errno) in
-        copy.withUnsafeBytes { node.draft?.write($0, at: start) }
-        changed(node)
-        answer(turn) { $0.written(total) }
+      if node.draft != nil { return try write(data) }
+      // The request's buffer is gone once the hook that is asked for the old content waits.
+      let copy = [UInt8](data)
+      try draft(of: node, keeping: true, in: turn) { () throws(Errno) in
+        // withUnsafeBytes of an Array forgets what type is thrown.
+        try copy.withUnsafeBytes { bytes in
+          Result { () throws(Errno) in try write(bytes) }
+        }.get()
       }
     } catch {
       fail(turn, error)

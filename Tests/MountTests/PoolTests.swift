@@ -1,0 +1,209 @@
+import Glibc
+import Testing
+
+/// The pool: one instance for each path, for as long as the path lives.
+@Suite struct PoolTests {
+  /// Files that are made, moved and removed; says what becomes of instances.
+  private static let files = """
+    class Files
+      FILES = { "/" => FUSE::Stat.directory }
+      attr_reader :path, :serial
+
+      def initialize(path)
+        @path = path
+        $serial = ($serial || 0) + 1
+        @serial = $serial
+      end
+
+      def on_getattr = FILES[@path]
+      def on_readdir = FUSE.pool.keys.select { |path| path != "/" }.map { |path| path[1..-1].tr("/", ":") }
+      def on_create(mode) = (FILES[@path] = FUSE::Stat.file(nil, 0666)) && 0
+      def on_mkdir = (FILES[@path] = FUSE::Stat.directory) && 0
+      def on_unlink = FILES.delete(@path) && 0
+      def on_rmdir = FILES.delete(@path) && 0
+      def on_read_all = "#{@serial} #{@path}"
+
+      def on_rename(new_path)
+        FILES.keys.each do |path|
+          next unless path == @path || path[0, @path.size + 1] == @path + "/"
+          FILES[new_path + path[@path.size..-1]] = FILES.delete(path)
+        end
+        0
+      end
+    end
+
+    """
+
+  /// With a path that can be changed.
+  private static let movable = files + "class Files; attr_writer :path; end\nFUSE.run Files\n"
+
+  @Test func anInstanceStaysWhileItsPathDoes() throws {
+    try withMount(.source(Self.movable)) { mount in
+      try mount.write("a", "")
+      let first = try mount.read("a")
+      try #expect(run(["sync"]).status == 0)
+      // Also after the kernel has forgotten it.
+      if geteuid() == 0 { _ = try run(["sh", "-c", "echo 2 > /proc/sys/vm/drop_caches"]) }
+      try #expect(mount.read("a") == first)
+      try mount.unlink("a")
+      try mount.write("a", "")
+      try #expect(mount.read("a") != first)
+    }
+  }
+
+  @Test func aRenameMovesTheInstanceAndThoseBelow() throws {
+    try withMount(.source(Self.movable)) { mount in
+      try mount.mkdir("d")
+      try mount.mkdir("d/e")
+      try mount.write("d/e/f", "")
+      let serial = try mount.read("d/e/f").split(separator: " ")[0]
+      try mount.rename("d", "g")
+      try #expect(mount.read("g/e/f") == "\(serial) /g/e/f")
+      #expect(throws: SystemError(ENOENT)) { try mount.stat("d/e/f") }
+    }
+  }
+
+  @Test func anInstanceWithoutPathIsMadeAnew() throws {
+    try withMount(.source(Self.files + "FUSE.run Files\n")) { mount in
+      try mount.mkdir("d")
+      try mount.write("d/f", "")
+      let serial = try mount.read("d/f").split(separator: " ")[0]
+      try mount.rename("d", "g")
+      let moved = try mount.read("g/f")
+      #expect(moved.hasSuffix(" /g/f"))
+      #expect(!moved.hasPrefix("\(serial) "))
+    }
+  }
+
+  @Test func aReplacedFileLosesItsInstance() throws {
+    try withMount(.source(Self.movable)) { mount in
+      try mount.write("a", "")
+      try mount.write("b", "")
+      let serial = try mount.read("a").split(separator: " ")[0]
+      try mount.rename("a", "b")
+      try #expect(mount.read("b") == "\(serial) /b")
+      try #expect(mount.list() == ["b"])
+    }
+  }
+
+  @Test func whatIsAbsentLeavesNothing() throws {
+    try withMount(.source(Self.movable)) { mount in
+      try mount.write("here", "")
+      for number in 0..<100 { try #expect(!mount.exists("absent \(number)")) }
+      try #expect(mount.list() == ["here"])
+    }
+  }
+
+  @Test(
+    .enabled(if: getenv("ASAN_OPTIONS") == nil && !isSanitized, "the sanitizer keeps what is freed")
+  )
+  func twoHundredThousandAbsentNamesTakeNoMemory() throws {
+    try withMount(.source(Self.movable)) { mount in
+      for number in 0..<5000 { try #expect(!mount.exists("warm \(number)")) }
+      let before = try residentKilobytes(mount)
+      for number in 0..<200_000 {
+        if access("\(mount.path)/absent \(number)", F_OK) == 0 { Issue.record("\(number)") }
+      }
+      let after = try residentKilobytes(mount)
+      #expect(after - before < 2048, "\(before) KiB before, \(after) KiB after")
+    }
+  }
+
+  @Test func twoHundredThousandLooksAtOneFileTakeNoMemory() throws {
+    try withMount(.source(Self.movable), options: ["-o", "attr_timeout=0,entry_timeout=0"]) {
+      mount in
+      try mount.write("here", "")
+      for _ in 0..<5000 { _ = try mount.stat("here") }
+      let before = try residentKilobytes(mount)
+      for _ in 0..<100_000 { _ = try mount.stat("here") }
+      let after = try residentKilobytes(mount)
+      #expect(
+        after - before < (isSanitized ? 1 << 20 : 2048), "\(before) KiB before, \(after) KiB after")
+    }
+  }
+
+  private func residentKilobytes(_ mount: Mount) throws -> Int {
+    let status = try Folder.read("/proc/\(mount.program.pid)/status")
+    let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") })
+    return try #require(Int(line.split(separator: " ").dropFirst()[1]))
+  }
+
+  // MARK: What a script can do with it
+
+  @Test func anInstanceCanBeFoundOrMade() throws {
+    let script: Script = """
+      class Found
+        attr_accessor :value
+        def initialize(path, prefix)
+          @path = path
+          @value = prefix + path
+        end
+        def on_getattr = @path == "/" ? FUSE::Stat.directory : FUSE::Stat.file(nil)
+        def on_read_all
+          other = FUSE.find_or_create_instance_by_path("/other")
+          other.value += "!" if @path == "/file"
+          @path == "/pool" ? FUSE.pool.keys.sort.join(" ") : other.value
+        end
+      end
+      FUSE.run Found, "at "
+      """
+    try withMount(script) { mount in
+      try #expect(mount.read("file") == "at /other!")
+      try #expect(mount.read("other") == "at /other!")
+      try #expect(mount.read("file") == "at /other!!")
+      try #expect(mount.read("pool") == "/ /file /other /pool")
+    }
+  }
+
+  @Test func whatIsInvalidatedIsAskedForAgain() throws {
+    let script: Script = """
+      FUSE.attr_timeout = FUSE.entry_timeout = FUSE.negative_timeout = 3600
+      class Cached
+        def initialize(path) = @path = path
+        def on_getattr
+          case @path
+          when "/" then FUSE::Stat.directory
+          when "/file" then FUSE::Stat.file($size ||= 1)
+          when "/late" then $late && FUSE::Stat.file(0)
+          when "/change", "/quietly" then FUSE::Stat.file(nil)
+          end
+        end
+        def on_read_all
+          $size += 1
+          $late = true
+          ["/file", "/late"].each { |path| FUSE.invalidate(path) } if @path == "/change"
+          ""
+        end
+      end
+      FUSE.run Cached
+      """
+    try withMount(script) { mount in
+      try #expect(mount.stat("file").st_size == 1)
+      try #expect(!mount.exists("late"))
+      _ = try mount.read("quietly")
+      try #expect(mount.stat("file").st_size == 1)
+      try #expect(!mount.exists("late"))
+      _ = try mount.read("change")
+      try #expect(eventually { try mount.stat("file").st_size == 3 })
+      try #expect(eventually { try mount.exists("late") })
+    }
+  }
+
+  @Test func anUnlinkedFileServesItsOpenDescriptors() throws {
+    try withMount(.source(Self.movable)) { mount in
+      try mount.write("a", "")
+      let file = try mount.open("a", O_RDONLY)
+      let before = try file.read(100, at: 0)
+      try mount.unlink("a")
+      #expect(throws: SystemError(ENOENT)) { try mount.stat("a") }
+      try #expect(file.read(100, at: 0) == before)
+      var information = stat()
+      #expect(fstat(file.descriptor, &information) == 0)
+      #expect(information.st_nlink == 0)
+      try file.close()
+    }
+  }
+}
+
+/// Whether these tests, and so the binary beside them, were built with the address sanitizer.
+let isSanitized = dlsym(nil, "__asan_init") != nil
