@@ -166,16 +166,16 @@ extension Host {
     turn.node = node
     turn.next = next
     let name = hookNames[hook.rawValue]
-    vm.scope {
-      guard let instance = node.instance else {
-        return callNew(turn, name, node, arguments)
-      }
-      let receiver = vm[instance]
-      guard let accepted = vm.accepts(receiver, name) else {
-        return proceed(turn, .missing)
-      }
-      run(turn, receiver, name, arguments.prefix(accepted))
+    let scope = vm.openScope()
+    defer { vm.closeScope(scope) }
+    guard let instance = node.instance else {
+      return callNew(turn, name, node, arguments)
     }
+    let receiver = vm[instance]
+    guard let accepted = vm.accepts(receiver, name) else {
+      return proceed(turn, .missing)
+    }
+    run(turn, receiver, name, arguments, count: min(accepted, arguments.count))
   }
 
   /// Calls the hook through FUSE.__call_new, which makes the instance first.
@@ -185,24 +185,8 @@ extension Host {
       return fail(turn, Errno(ESTALE))
     }
     path.withUnsafeBytes {
-      run(
-        turn, vm[classes.fuse], names.callNew,
-        [.integer(node.id), .bytes($0), .value(hook.value)] + arguments)
-    }
-  }
-
-  /// Runs a stretch of a turn from the beginning.
-  private func run(
-    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: some Collection<Argument>
-  ) {
-    enter(turn) {
-      let contiguous: TurnOutcome? = arguments.withContiguousStorageIfAvailable {
-        vm.call(vm[turn.fiber], receiver, method, $0)
-      }
-      return contiguous
-        ?? Array(arguments).withUnsafeBufferPointer {
-          vm.call(vm[turn.fiber], receiver, method, $0)
-        }
+      let all = [.integer(node.id), .bytes($0), .value(hook.value)] + arguments
+      run(turn, vm[classes.fuse], names.callNew, all, count: all.count)
     }
   }
 
@@ -213,21 +197,36 @@ extension Host {
   ) {
     turn.next = next
     turn.node = nil
-    vm.scope { run(turn, receiver, method, arguments) }
+    vm.scope { run(turn, receiver, method, arguments, count: arguments.count) }
+  }
+
+  /// Runs a stretch of a turn from the beginning, with the first `count` of the arguments.
+  private func run(
+    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: [Argument], count: Int
+  ) {
+    let (outer, begun) = enter(turn)
+    let outcome = vm.call(vm[turn.fiber], receiver, method, arguments, count: count)
+    leave(turn, outcome, to: outer, since: begun)
   }
 
   /// Goes on with a turn that waited.
   func resume(_ turn: Turn, with outcome: Value) {
     turn.ticket = nil
     turn.waitsFor = nil
-    enter(turn) { vm.proceed(vm[turn.fiber], with: outcome) }
+    let (outer, begun) = enter(turn)
+    let outcome = vm.proceed(vm[turn.fiber], with: outcome)
+    leave(turn, outcome, to: outer, since: begun)
   }
 
-  private func enter(_ turn: Turn, _ body: () -> TurnOutcome) {
+  private func enter(_ turn: Turn) -> (outer: Turn?, begun: UInt64) {
     let outer = running
     running = turn
-    let begun = turn.record == nil ? 0 : TraceRecord.now()
-    let outcome = body()
+    return (outer, turn.record == nil ? 0 : TraceRecord.now())
+  }
+
+  private func leave(
+    _ turn: Turn, _ outcome: TurnOutcome, to outer: Turn?, since begun: UInt64
+  ) {
     if turn.record != nil { turn.record?.ruby += TraceRecord.now() - begun }
     running = outer
     switch outcome {

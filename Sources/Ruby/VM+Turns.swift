@@ -45,15 +45,18 @@ package struct Argument {
 }
 
 extension VM {
-  /// Resumes an idle fiber with a method to call. At most 12 arguments.
+  /// Resumes an idle fiber with a method to call and the first `count` of the arguments, which are at
+  /// most 12.
   package func call(
-    _ fiber: Value, _ receiver: Value, _ method: Name, _ arguments: UnsafeBufferPointer<Argument>
+    _ fiber: Value, _ receiver: Value, _ method: Name, _ arguments: [Argument], count: Int
   ) -> TurnOutcome {
-    // Argument is a wrapper of one C struct, so the memory is an array of those.
-    arguments.withMemoryRebound(to: cmr_argument.self) {
-      outcome(
+    arguments.withUnsafeBufferPointer { arguments in
+      // Argument is a wrapper of one C struct, so the memory is an array of those.
+      let start = UnsafeRawPointer(arguments.baseAddress)?.assumingMemoryBound(
+        to: cmr_argument.self)
+      return outcome(
         cmr_turn_call(
-          raw, fiber.raw, receiver.raw, method.id, Int64($0.count), $0.baseAddress))
+          raw, fiber.raw, receiver.raw, method.id, Int64(min(count, arguments.count)), start))
     }
   }
 
@@ -83,50 +86,41 @@ extension VM {
 
   /// Reads members of a stat-like by name, from a Hash or from any object's methods.
   ///
-  /// `body` is told of each member that is there, by its place in `names`. Throws what a member's
-  /// method raised. At most 32 names.
-  package func members<E: Error>(
-    of object: Value, names: MemberNames, _ body: (Int, Value) throws(E) -> Void
-  ) throws(E) -> RubyException? {
-    let none = cmr_value(word: 0)
-    let count = names.count
-    // Sixteen words on the stack rather than an array: this is done for every stat.
-    var values = (
-      none, none, none, none, none, none, none, none, none, none, none, none, none, none, none, none
-    )
-    let (found, error): (cmr_members, E?) = withUnsafeMutableBytes(of: &values) { memory in
-      let slots = memory.bindMemory(to: cmr_value.self)
-      guard let base = slots.baseAddress else { return (cmr_members(), nil) }
-      let found = cmr_read_members(raw, object.raw, names.start, UInt32(count), base)
-      if found.raised { return (found, nil) }
-      do throws(E) {
-        for index in 0..<count where found.present & (1 << index) != 0 {
-          try body(index, Value(slots[index]))
-        }
-      } catch {
-        return (found, error)
-      }
-      return (found, nil)
+  /// `body` is told of each member that is there, by its place in `names`. Answers what a member's
+  /// method raised.
+  package func members(
+    of object: Value, names: MemberNames, _ body: (Int, Value) -> Void
+  ) -> RubyException? {
+    let found = cmr_read_members(raw, object.raw, names.start, UInt32(names.count), names.values)
+    if found.raised { return RubyException(value: Value(found.exception)) }
+    for index in 0..<names.count where found.present & (1 << index) != 0 {
+      body(index, Value(names.values[index]))
     }
-    if let error { throw error }
-    return found.raised ? RubyException(value: Value(found.exception)) : nil
+    return nil
   }
 
   /// Forgets which classes have which members, for when code was evaluated anew.
   package func forgetMembers() { cmr_forget_members(raw) }
 }
 
-/// A fixed list of at most 16 member names, at one place in memory for as long as it lives.
+/// A fixed list of at most 32 member names, at one place in memory for as long as it lives, with room
+/// for the values that are read: reading a stat allocates nothing.
 package final class MemberNames {
   let start: UnsafeMutablePointer<cmr_symbol>
+  let values: UnsafeMutablePointer<cmr_value>
   package let count: Int
 
   package init(_ names: [Name]) {
-    precondition(names.count <= 16, "at most 16 members")
+    precondition(names.count <= 32, "at most 32 members")
     count = names.count
+    values = .allocate(capacity: names.count)
+    values.initialize(repeating: cmr_nil(), count: names.count)
     start = .allocate(capacity: names.count)
     for (index, name) in names.enumerated() { (start + index).initialize(to: name.id) }
   }
 
-  deinit { start.deallocate() }
+  deinit {
+    start.deallocate()
+    values.deallocate()
+  }
 }

@@ -51,19 +51,17 @@ extension Host {
     }
     var stat = StatLike()
     var hasMode = false
-    let raised: RubyException?
-    do throws(BadMember) {
-      raised = try vm.members(of: value, names: statMembers) {
-        (index, value) throws(BadMember) in
-        guard let member = StatMember(rawValue: index), !value.isNil else { return }
-        if member == .mode { hasMode = true }
-        try read(member, value, into: &stat)
-      }
-    } catch {
-      throw wrong(
-        answer, error.value, "\(error.member.name) to be \(error.expected) in what it answers")
+    var bad: BadMember?
+    let raised = vm.members(of: value, names: statMembers) { index, value in
+      guard bad == nil, let member = StatMember(rawValue: index), !value.isNil else { return }
+      if member == .mode { hasMode = true }
+      do throws(BadMember) { try read(member, value, into: &stat) } catch { bad = error }
     }
     if let raised { throw errno(of: raised, in: answer.hook.name, node: answer.node) }
+    if let bad {
+      throw wrong(
+        answer, bad.value, "\(bad.member.name) to be \(bad.expected) in what it answers")
+    }
     guard hasMode, stat.mode & S_IFMT != 0 else {
       throw wrong(
         answer, value, "st_mode with a type, such as FUSE::S_IFREG | 0644 or FUSE::S_IFDIR | 0755")

@@ -82,32 +82,29 @@ extension Host {
     var statistics = FilesystemStatistics()
     if value.isNil { return statistics }
     guard value.kind == .hash || value.kind == .other else { throw wrong(answer, value) }
-    struct Bad: Error { let value: Value }
+    var bad: Value?
     var hasAvailable = false
-    do throws(Bad) {
-      let raised = try vm.members(of: value, names: statfsMembers) {
-        (index, member) throws(Bad) in
-        if member.isNil { return }
-        guard let number = member.integer.flatMap({ UInt64(exactly: $0) }) else {
-          throw Bad(value: member)
-        }
-        switch index {
-        case 0: statistics.blockSize = UInt(number)
-        case 1: statistics.fragmentSize = UInt(number)
-        case 2: statistics.blocks = number
-        case 3: statistics.freeBlocks = number
-        case 4:
-          statistics.availableBlocks = number
-          hasAvailable = true
-        case 5: statistics.files = number
-        case 6: statistics.freeFiles = number
-        default: statistics.maximumNameLength = UInt(min(number, 255))
-        }
+    let raised = vm.members(of: value, names: statfsMembers) { index, member in
+      if member.isNil { return }
+      guard let number = member.integer.flatMap({ UInt64(exactly: $0) }) else {
+        bad = member
+        return
       }
-      if let raised { throw Bad(value: raised.value) }
-    } catch {
-      throw wrong(answer, error.value, "every f_ member to be an Integer from 0 on")
+      switch index {
+      case 0: statistics.blockSize = UInt(number)
+      case 1: statistics.fragmentSize = UInt(number)
+      case 2: statistics.blocks = number
+      case 3: statistics.freeBlocks = number
+      case 4:
+        statistics.availableBlocks = number
+        hasAvailable = true
+      case 5: statistics.files = number
+      case 6: statistics.freeFiles = number
+      default: statistics.maximumNameLength = UInt(min(number, 255))
+      }
     }
+    if let raised { throw errno(of: raised, in: answer.hook.name, node: answer.node) }
+    if let bad { throw wrong(answer, bad, "every f_ member to be an Integer from 0 on") }
     if !hasAvailable { statistics.availableBlocks = statistics.freeBlocks }
     return statistics
   }
