@@ -57,7 +57,6 @@ int32_t cmr_instances_accept(cmr_vm *vm, cmr_value klass, cmr_symbol method) {
 
 struct turn {
   cmr_value fiber, receiver;
-  cmr_symbol method;
   int64_t count;
   const cmr_argument *arguments;
 };
@@ -74,12 +73,11 @@ static mrb_value make_argument(mrb_state *mrb, const cmr_argument *argument) {
 
 static mrb_value turn_call(mrb_state *mrb, void *data) {
   struct turn *turn = data;
-  mrb_value values[MOST_ARGUMENTS + 2];
+  mrb_value values[MOST_ARGUMENTS + 1];
   mrb_int count = turn->count < MOST_ARGUMENTS ? turn->count : MOST_ARGUMENTS;
   values[0] = cmr_unwrap(turn->receiver);
-  values[1] = mrb_symbol_value(turn->method);
-  for (mrb_int i = 0; i < count; i++) values[i + 2] = make_argument(mrb, &turn->arguments[i]);
-  return mrb_fiber_resume(mrb, cmr_unwrap(turn->fiber), count + 2, values);
+  for (mrb_int i = 0; i < count; i++) values[i + 1] = make_argument(mrb, &turn->arguments[i]);
+  return mrb_fiber_resume(mrb, cmr_unwrap(turn->fiber), count + 1, values);
 }
 
 static mrb_value turn_continue(mrb_state *mrb, void *data) {
@@ -109,9 +107,9 @@ static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *
 }
 
 cmr_turn cmr_turn_call(
-    cmr_vm *vm, cmr_value fiber, cmr_value receiver, cmr_symbol method, int64_t count,
+    cmr_vm *vm, cmr_value fiber, cmr_value receiver, int64_t count,
     const cmr_argument *arguments) {
-  return run_turn(vm, turn_call, &(struct turn){fiber, receiver, method, count, arguments});
+  return run_turn(vm, turn_call, &(struct turn){fiber, receiver, count, arguments});
 }
 
 cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome) {

@@ -21,7 +21,7 @@ cmr_type cmr_type_of(cmr_value wrapped) {
   }
 }
 
-cmr_value cmr_nil(void) { return cmr_wrap(mrb_nil_value()); }
+_Static_assert(MRB_Qnil == 0, "nil is the word 0");
 cmr_value cmr_bool(bool value) { return cmr_wrap(mrb_bool_value(value)); }
 bool cmr_truthy(cmr_value value) { return mrb_test(cmr_unwrap(value)); }
 int64_t cmr_integer_of(cmr_value value) { return mrb_integer(cmr_unwrap(value)); }

@@ -11,7 +11,6 @@ extension Transfer {
     try set(CURLOPT_REDIR_PROTOCOLS_STR, Array("http,https".utf8))
     try set(CURLOPT_USERAGENT, request.userAgent)
     try set(CURLOPT_NOSIGNAL, 1)
-    try set(CURLOPT_BUFFERSIZE, Self.receiveBuffer)
     try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
     try setLimits(request)
     try setVersionAndTrust(request)

@@ -34,6 +34,7 @@ package final class Host: Operations {
   // Turns.
   var running: Turn?
   var idleTurns: [Turn] = []
+  var fibers = Fibers()
   var liveTurns = 0
   var parked: [Ticket: Turn] = [:]
   var lastTicket: UInt64 = 0
@@ -76,17 +77,16 @@ package final class Host: Operations {
   /// Objects of the VM that are always at hand.
   struct Classes {
     let fuse: VM.Root
-    let missing: VM.Root
     let systemCallError: VM.Root
     let systemExit: VM.Root
-    /// The script's class, once FUSE.run was called.
+    /// The script's class, and what else its `new` is handed, once FUSE.run was called.
     let klass: VM.Root
+    let arguments: VM.Root
   }
 
   /// Names of methods that are called all the time.
   struct Names {
-    let newTurn: Name
-    let callNew: Name
+    let new: Name
     let setPath: Name
     let errno: Name
     let time: Name
@@ -105,7 +105,7 @@ package final class Host: Operations {
       statMembers = MemberNames(StatMember.allCases.map { vm.name($0.name) })
       statfsMembers = MemberNames(Host.statfsMemberNames.map { vm.name($0) })
       names = Names(
-        newTurn: vm.name("__new_turn"), callNew: vm.name("__call_new"),
+        new: vm.name("new"),
         setPath: vm.name("path="), errno: vm.name("errno"), time: vm.name("__time"),
         slice: vm.name("slice"), call: vm.name("call"))
       let scope = vm.openScope()
@@ -113,10 +113,10 @@ package final class Host: Operations {
       try Surroundings.define(in: vm)
       let fuse = try vm.constant("FUSE")
       classes = Classes(
-        fuse: try vm.retain(fuse), missing: try vm.retain(try vm.constant("MISSING", in: fuse)),
+        fuse: try vm.retain(fuse),
         systemCallError: try vm.retain(try vm.constant("SystemCallError")),
         systemExit: try vm.retain(try vm.constant("SystemExit")),
-        klass: try vm.retain(.nil))
+        klass: try vm.retain(.nil), arguments: try vm.retain(.nil))
     } catch let error as RubyException {
       _ = error
       throw HostError("the prelude did not load")

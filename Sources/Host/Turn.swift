@@ -16,16 +16,18 @@ typealias Done = () throws(Errno) -> Void
 
 /// One operation on its way through the script.
 final class Turn {
-  /// The fiber that its hooks run in.
-  var fiber: VM.Root
+  /// The fiber that the method runs in which it is at, and where that goes back to.
+  var fiber: VM.Root?
+  var shelf: FiberShelf?
   /// What the kernel waits for; nil once it was answered, and for background work.
   var request: Request?
   /// What is being done: the name of the request, or of the background work.
   var operation = Operation.background
   /// On whose behalf.
   var context = Context()
-  /// The nodes that stay in the tree until the turn is over.
-  var held: [Node] = []
+  /// The nodes that stay in the tree until the turn is over: hardly ever more than one.
+  var held: Node?
+  var alsoHeld: [Node] = []
 
   /// The hook that it is at, with what is to be done after it.
   var hook = Hook.getattr
@@ -39,8 +41,6 @@ final class Turn {
   var wasToldOfEnd = false
   /// For the trace; nil while nobody looks.
   var record: TraceRecord?
-
-  init(fiber: VM.Root) { self.fiber = fiber }
 }
 
 /// The kernel's requests by their names in the trace, and the host's own work.
@@ -69,7 +69,7 @@ extension Host {
 
   /// Begins a turn; nil when there is no memory for a fiber.
   func begin(_ operation: Operation, _ context: Context = Context()) -> Turn? {
-    guard let turn = idleTurns.popLast() ?? makeTurn() else { return nil }
+    guard let turn = idleTurns.popLast() ?? Turn() as Turn? else { return nil }
     turn.operation = operation
     turn.context = context
     turn.wasToldOfEnd = false
@@ -78,41 +78,32 @@ extension Host {
     return turn
   }
 
-  private func makeTurn() -> Turn? {
-    vm.scope {
-      do throws(RubyException) {
-        return Turn(fiber: try vm.retain(try vm.send(vm[classes.fuse], names.newTurn)))
-      } catch {
-        reporter.report(vm.describe(error), in: "making a fiber", path: nil)
-        return nil
-      }
-    }
-  }
-
-  /// How many idle fibers are kept: more than wait at once in most filesystems, and few kilobytes.
-  private static let idleTurnsKept = 64
+  /// How many idle turns are kept, and how many idle fibers of a kind: more than wait at once in most
+  /// filesystems, and few kilobytes.
+  static let idleKept = 64
 
   private func end(_ turn: Turn) {
     turn.next = nil
     turn.node = nil
     turn.request = nil
-    for node in turn.held {
-      node.holds -= 1
-      tree.discardIfUnused(node)
+    if let node = turn.held.take() { letGo(of: node) }
+    if !turn.alsoHeld.isEmpty {
+      for node in turn.alsoHeld { letGo(of: node) }
+      turn.alsoHeld.removeAll(keepingCapacity: true)
     }
-    turn.held.removeAll(keepingCapacity: true)
     liveTurns -= 1
-    if idleTurns.count < Host.idleTurnsKept {
-      idleTurns.append(turn)
-    } else {
-      vm.release(turn.fiber)
-    }
+    if idleTurns.count < Host.idleKept { idleTurns.append(turn) }
   }
 
   /// Keeps a node in the tree while the turn lasts.
   func hold(_ node: Node, in turn: Turn) {
     node.holds += 1
-    turn.held.append(node)
+    if turn.held == nil { turn.held = node } else { turn.alsoHeld.append(node) }
+  }
+
+  private func letGo(of node: Node) {
+    node.holds -= 1
+    tree.discardIfUnused(node)
   }
 
   /// The node that a request is about, held; the request is answered ESTALE where there is none.
@@ -165,28 +156,47 @@ extension Host {
     turn.hook = hook
     turn.node = node
     turn.next = next
-    let name = hookNames[hook.rawValue]
     let scope = vm.openScope()
     defer { vm.closeScope(scope) }
     guard let instance = node.instance else {
-      return callNew(turn, name, node, arguments)
+      return makeInstance(turn, hook, node, arguments)
     }
     let receiver = vm[instance]
-    guard let accepted = vm.accepts(receiver, name) else {
+    guard let accepted = vm.accepts(receiver, hookNames[hook.rawValue]) else {
       return proceed(turn, .missing)
     }
-    run(turn, receiver, name, arguments, count: min(accepted, arguments.count))
+    let count = min(accepted, arguments.count)
+    run(turn, receiver, fibers.shelf(hook, count, self), arguments, count: count)
   }
 
-  /// Calls the hook through FUSE.__call_new, which makes the instance first.
-  private func callNew(_ turn: Turn, _ hook: Name, _ node: Node, _ arguments: [Argument]) {
-    guard let path = node.path else {
+  /// Makes a node's instance, and goes on with the hook.
+  private func makeInstance(_ turn: Turn, _ hook: Hook, _ node: Node, _ arguments: [Argument]) {
+    guard let path = node.path, let next = turn.next else {
       // It lost its path and its instance: there is nobody to ask any more.
       return fail(turn, Errno(ESTALE))
     }
+    // The hook's arguments must outlive `initialize`, which may wait: bytes of a request do not.
+    let kept = arguments.map { $0.kept(by: vm) }
+    turn.next = { [self] answer throws(Errno) in
+      guard case .value(let instance) = answer.result else {
+        throw errno(of: answer, in: "initialize")
+      }
+      try adopt(instance, by: node)
+      call(turn, hook, on: node, kept.map(\.argument), next: next)
+      for each in kept { each.release(from: vm) }
+    }
     path.withUnsafeBytes {
-      let all = [.integer(node.id), .bytes($0), .value(hook.value)] + arguments
-      run(turn, vm[classes.fuse], names.callNew, all, count: all.count)
+      let rest = (vm[classes.arguments].elements ?? []).map { Argument.value($0) }
+      run(turn, vm[classes.klass], names.new, [.bytes($0)] + rest)
+    }
+  }
+
+  /// Gives a node its instance, unless somebody else was faster while `initialize` waited: one path,
+  /// one instance.
+  private func adopt(_ instance: Value, by node: Node) throws(Errno) {
+    guard node.instance == nil else { return }
+    do throws(RubyException) { node.instance = try vm.retain(instance) } catch {
+      throw errno(of: error, in: "new", node: node)
     }
   }
 
@@ -197,24 +207,38 @@ extension Host {
   ) {
     turn.next = next
     turn.node = nil
-    vm.scope { run(turn, receiver, method, arguments, count: arguments.count) }
+    let scope = vm.openScope()
+    defer { vm.closeScope(scope) }
+    run(turn, receiver, method, arguments)
+  }
+
+  private func run(_ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: [Argument]) {
+    let shelf = fibers.shelf(method, arguments.count, self)
+    run(turn, receiver, shelf, arguments, count: arguments.count)
   }
 
   /// Runs a stretch of a turn from the beginning, with the first `count` of the arguments.
   private func run(
-    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: [Argument], count: Int
+    _ turn: Turn, _ receiver: Value, _ shelf: FiberShelf, _ arguments: [Argument], count: Int
   ) {
+    let fiber: VM.Root
+    do throws(RubyException) { fiber = try shelf.take(from: vm) } catch {
+      return proceed(turn, .raised(error))
+    }
+    turn.fiber = fiber
+    turn.shelf = shelf
     let (outer, begun) = enter(turn)
-    let outcome = vm.call(vm[turn.fiber], receiver, method, arguments, count: count)
+    let outcome = vm.call(vm[fiber], receiver, arguments, count: count)
     leave(turn, outcome, to: outer, since: begun)
   }
 
   /// Goes on with a turn that waited.
   func resume(_ turn: Turn, with outcome: Value) {
+    guard let fiber = turn.fiber else { return }
     turn.ticket = nil
     turn.waitsFor = nil
     let (outer, begun) = enter(turn)
-    let outcome = vm.proceed(vm[turn.fiber], with: outcome)
+    let outcome = vm.proceed(vm[fiber], with: outcome)
     leave(turn, outcome, to: outer, since: begun)
   }
 
@@ -233,25 +257,28 @@ extension Host {
     case .parked:
       break
     case .returned(let value):
-      proceed(turn, value == vm[classes.missing] ? .missing : .value(value))
+      putBack(turn)
+      proceed(turn, .value(value))
     case .raised(let exception):
+      putBack(turn)
       proceed(turn, .raised(exception))
     case .ended(let exception):
-      replaceFiber(of: turn)
+      if let fiber = turn.fiber.take() { vm.release(fiber) }
       proceed(turn, .raised(exception))
     }
   }
 
-  private func replaceFiber(of turn: Turn) {
-    vm.release(turn.fiber)
-    if let fresh = makeTurn() { turn.fiber = fresh.fiber }
+  /// A fiber that is through with its method is there for the next call of it.
+  private func putBack(_ turn: Turn) {
+    guard let fiber = turn.fiber.take() else { return }
+    turn.shelf?.put(fiber, in: vm)
   }
 
   private func proceed(_ turn: Turn, _ result: Answer.Result) {
     guard let next = turn.next else { return end(turn) }
     turn.next = nil
     do throws(Errno) {
-      try next(Answer(hook: turn.hook, node: turn.node, result: result))
+      try next(Answer(turn: turn, hook: turn.hook, node: turn.node, result: result))
     } catch {
       fail(turn, error)
     }

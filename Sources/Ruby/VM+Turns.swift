@@ -1,4 +1,4 @@
-// Turns: fibers that call one method after another, and may wait in the middle of any.
+// Turns: fibers that call a method again and again, and may wait in the middle of it.
 //
 // Invariants: no exception leaves a fiber; the arena is the caller's affair (`VM.scope` around every
 // turn, never across a wait).
@@ -44,11 +44,44 @@ package struct Argument {
   }
 }
 
+/// An argument that outlives the call it was made for.
+package struct KeptArgument {
+  package let argument: Argument
+  private let root: VM.Root?
+
+  fileprivate init(_ argument: Argument, _ root: VM.Root?) {
+    self.argument = argument
+    self.root = root
+  }
+
+  /// Lets go of it.
+  package func release(from vm: VM) {
+    if let root { vm.release(root) }
+  }
+}
+
+extension Argument {
+  /// The same, made into a Ruby object that stays until it is released.
+  ///
+  /// Without memory for that it is nil, in Ruby's sense.
+  package func kept(by vm: VM) -> KeptArgument {
+    let value: Value
+    switch raw.kind {
+    case CMR_ARGUMENT_INTEGER: return KeptArgument(self, nil)
+    case CMR_ARGUMENT_BYTES:
+      let bytes = UnsafeRawBufferPointer(start: raw.bytes.start, count: raw.bytes.count)
+      value = (try? vm.string(bytes)) ?? .nil
+    default: value = Value(raw.value)
+    }
+    return KeptArgument(.value(value), try? vm.retain(value))
+  }
+}
+
 extension VM {
-  /// Resumes an idle fiber with a method to call and the first `count` of the arguments, which are at
-  /// most 12.
+  /// Resumes an idle fiber with a receiver and the first `count` of the arguments, which are at most
+  /// 12, for the method that it calls.
   package func call(
-    _ fiber: Value, _ receiver: Value, _ method: Name, _ arguments: [Argument], count: Int
+    _ fiber: Value, _ receiver: Value, _ arguments: [Argument], count: Int
   ) -> TurnOutcome {
     arguments.withUnsafeBufferPointer { arguments in
       // Argument is a wrapper of one C struct, so the memory is an array of those.
@@ -56,7 +89,7 @@ extension VM {
         to: cmr_argument.self)
       return outcome(
         cmr_turn_call(
-          raw, fiber.raw, receiver.raw, method.id, Int64(min(count, arguments.count)), start))
+          raw, fiber.raw, receiver.raw, Int64(min(count, arguments.count)), start))
     }
   }
 

@@ -12,9 +12,9 @@ package struct Value: Equatable, Sendable {
   init(_ raw: cmr_value) { word = raw.word }
   var raw: cmr_value { cmr_value(word: word) }
 
-  package static let `nil` = Value(cmr_nil())
-  package static let `true` = Value(cmr_bool(true))
-  package static let `false` = Value(cmr_bool(false))
+  package static var `nil`: Value { Value(cmr_nil()) }
+  package static var `true`: Value { Value(cmr_bool(true)) }
+  package static var `false`: Value { Value(cmr_bool(false)) }
 
   /// Ruby's `true` or `false`.
   package init(_ bool: Bool) { self = bool ? .true : .false }
@@ -44,7 +44,7 @@ package struct Value: Equatable, Sendable {
     }
   }
 
-  package var isNil: Bool { self == .nil }
+  package var isNil: Bool { word == cmr_nil().word }
   /// Everything but nil and false.
   package var isTruthy: Bool { cmr_truthy(raw) }
   /// The value of an Integer; nil for anything else.

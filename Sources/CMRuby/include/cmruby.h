@@ -114,7 +114,8 @@ void cmr_arena_restore(cmr_vm *vm, int index);
 // MARK: Values (value.c)
 
 cmr_type cmr_type_of(cmr_value value);
-cmr_value cmr_nil(void);
+/// Ruby's nil: the word 0 (asserted in value.c), so that asking for it costs nothing.
+static inline cmr_value cmr_nil(void) { return (cmr_value){0}; }
 cmr_value cmr_bool(bool value);
 bool cmr_truthy(cmr_value value);
 int64_t cmr_integer_of(cmr_value value);
@@ -199,9 +200,9 @@ typedef struct {
   cmr_outcome outcome;
 } cmr_turn;
 
-/// Resumes `fiber` with (receiver, method, arguments ...); see Prelude/turn.rb for its other end.
+/// Resumes `fiber` with a receiver and at most 12 arguments for the method that it calls.
 cmr_turn cmr_turn_call(
-    cmr_vm *vm, cmr_value fiber, cmr_value receiver, cmr_symbol method, int64_t count,
+    cmr_vm *vm, cmr_value fiber, cmr_value receiver, int64_t count,
     const cmr_argument *_Nullable arguments);
 /// Resumes `fiber`, which is parked, with what it waited for.
 cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome);

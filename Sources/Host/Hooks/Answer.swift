@@ -51,6 +51,8 @@ struct Answer {
     case raised(RubyException)
   }
 
+  /// Whose hook it was: a continuation that takes the turn from here need not capture it.
+  let turn: Turn
   let hook: Hook
   let node: Node?
   let result: Result
@@ -80,6 +82,12 @@ extension Host {
       }
       return value
     }
+  }
+
+  /// The errno of something that did not come to an answer.
+  func errno(of answer: Answer, in hook: String) -> Errno {
+    guard case .raised(let exception) = answer.result else { return Errno(EIO) }
+    return errno(of: exception, in: hook, node: answer.node)
   }
 
   /// The errno that an exception stands for; one that stands for none is reported, and is EIO.

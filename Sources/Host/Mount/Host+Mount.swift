@@ -68,6 +68,7 @@ extension Host {
     do {
       let fuse = vm[classes.fuse]
       try vm.replace(classes.klass, with: try vm.send(fuse, "klass"))
+      try vm.replace(classes.arguments, with: try vm.send(fuse, "args"))
       let program = try vm.send(fuse, "program_name").text
       names["fsname"] = program ?? names["fsname"]
       for pair in try vm.send(fuse, "__settings").elements ?? [] {

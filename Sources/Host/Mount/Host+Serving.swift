@@ -220,7 +220,7 @@ extension Host {
     for (ticket, turn) in parked {
       waiter.cancel(ticket)
       turn.request = nil
-      vm.release(turn.fiber)
+      if let fiber = turn.fiber.take() { vm.release(fiber) }
     }
     parked = [:]
   }

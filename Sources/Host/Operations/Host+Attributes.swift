@@ -13,13 +13,15 @@ extension Host {
 
   /// Answers with a node's attributes.
   func tell(_ turn: Turn, _ node: Node) {
-    attributes(of: node, in: turn) { [self] attributes throws(Errno) in
-      guard let attributes else {
+    // No more is captured than the host: this is done for every stat.
+    call(turn, .getattr, on: node) { [self] answer throws(Errno) in
+      guard let node = answer.node else { throw Errno(ESTALE) }
+      guard let attributes = try attributes(in: answer, of: node) else {
         forgetInstance(of: node)
         throw Errno(ENOENT)
       }
       let timeout = options.attributeTimeout
-      answer(turn) { $0.attributes(attributes, timeout: timeout) }
+      self.answer(answer.turn) { $0.attributes(attributes, timeout: timeout) }
     }
   }
 
@@ -28,20 +30,23 @@ extension Host {
     of node: Node, in turn: Turn, next: @escaping (Attributes?) throws(Errno) -> Void
   ) {
     call(turn, .getattr, on: node) { [self] answer throws(Errno) in
-      if answer.isMissing {
-        // A class without on_getattr: a root directory, and nothing in it.
-        var stat = StatLike()
-        stat.mode = S_IFDIR | 0o755
-        return try next(node.isRoot ? attributes(from: stat, of: node) : nil)
-      }
-      guard let stat = try statLike(of: answer) else {
-        // The script no longer knows a file that was unlinked but is still open.
-        guard !node.isLinked, var last = node.attributes else { return try next(nil) }
-        last.nlink = 0
-        return try next(last)
-      }
-      try next(attributes(from: stat, of: node))
+      try next(try attributes(in: answer, of: node))
     }
+  }
+
+  /// The attributes that on_getattr answered; nil is a file that does not exist.
+  func attributes(in answer: Answer, of node: Node) throws(Errno) -> Attributes? {
+    if answer.isMissing {
+      // A class without on_getattr: a root directory, and nothing in it.
+      var stat = StatLike()
+      stat.mode = S_IFDIR | 0o755
+      return node.isRoot ? attributes(from: stat, of: node) : nil
+    }
+    if let stat = try statLike(of: answer) { return attributes(from: stat, of: node) }
+    // The script no longer knows a file that was unlinked but is still open.
+    guard !node.isLinked, var last = node.attributes else { return nil }
+    last.nlink = 0
+    return last
   }
 
   package func setattr(

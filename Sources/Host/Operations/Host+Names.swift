@@ -13,14 +13,15 @@ extension Host {
     else { return }
     let node = findOrAdd(place, in: turn)
     note(turn, node)
-    attributes(of: node, in: turn) { [self] attributes throws(Errno) in
-      guard let attributes else {
+    call(turn, .getattr, on: node) { [self] answer throws(Errno) in
+      guard let node = answer.node else { throw Errno(ESTALE) }
+      guard let attributes = try attributes(in: answer, of: node) else {
         forgetInstance(of: node)
         let timeout = options.negativeTimeout
-        answer(turn) { $0.negative(timeout: timeout) }
+        self.answer(answer.turn) { $0.negative(timeout: timeout) }
         return
       }
-      enter(turn, node, attributes)
+      enter(answer.turn, node, attributes)
     }
   }
 

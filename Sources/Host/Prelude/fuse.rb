@@ -6,9 +6,6 @@
 # FUSE.__spawn_turn(block), FUSE.__help. In turn.rb: FUSE.__wait.
 
 module FUSE
-  # What a hook that a class does not have answers, to the host alone.
-  MISSING = Object.new
-
   # Every setting of the mount. Each is a method of FUSE, with a writer, and nil where it was not set.
   SETTINGS = [
     :program_name, :path, :fsname, :subtype, :uid, :gid, :umask, :allow_other, :allow_root,
@@ -74,7 +71,7 @@ module FUSE
 
     def find_or_create_instance_by_path(path)
       slot, instance = __find(path)
-      instance.nil? ? __make(slot, path) : instance
+      instance.nil? ? __adopt(slot, @klass.new(path, *@args)) : instance
     end
 
     # Who asked for the operation that is being answered.
@@ -121,10 +118,6 @@ module FUSE
       return true unless klass.method(:new).owner == Class
       initialize = klass.instance_method(:initialize)
       initialize.owner != BasicObject && initialize.arity != 0
-    end
-
-    def __make(slot, path)
-      __adopt(slot, @klass.new(path, *@args))
     end
 
     # A moment as hooks are handed it: it is a number of seconds, and loses no nanosecond (save some

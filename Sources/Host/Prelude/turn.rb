@@ -1,27 +1,36 @@
 # Turns: every hook runs in a fiber, and a hook that waits gives its turn away.
 #
 # Natives used: FUSE.__raised(exception) -> exception (marks what is yielded next as an exception),
-# FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile,
-# FUSE.__can_park -> bool, FUSE.__make(slot, path) and FUSE.__accepts(object, name).
+# FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile.
 
 module FUSE
-  # A fiber that calls one method after another for as long as the mount lives. What it answers is
-  # the method's value, or its exception, marked; nothing is ever raised out of it. It is resumed
-  # with (receiver, name, arguments ...), and forgets them before it yields, so that an idle fiber
-  # keeps no file's content alive.
-  def self.__new_turn
-    Fiber.new do |receiver, name, *args|
-      while true
-        result = begin
-          receiver.__send__(name, *args)
-        rescue Exception => error
-          __raised(error)
+  # Makes what makes fibers that call one method, with so many arguments, again and again for as long
+  # as the mount lives. It is resumed with the receiver and the arguments, and answers the method's
+  # value, or its exception, marked; nothing is ever raised out of it. It forgets them all before it
+  # yields, so that an idle fiber keeps no file's content alive.
+  #
+  # There is a kind of fiber for each method, because a call that stands in the source is the cheapest
+  # one: no array of arguments, no name to look up.
+  def self.__fiber_maker(method, count)
+    arguments = (1..count).map { |i| "a#{i}" }
+    resumed = (["receiver"] + arguments).join(", ")
+    eval(<<-RUBY, nil, "fusuma:turn.rb")
+      yielder = Fiber
+      proc do
+        Fiber.new do |#{resumed}|
+          while true
+            begin
+              result = receiver.#{method}(#{arguments.join(", ")})
+            rescue Exception => error
+              result = FUSE.__raised(error)
+            end
+            error = #{resumed.split(", ").join(" = ")} = nil
+            #{resumed} = yielder.yield(result)
+            result = nil
+          end
         end
-        error = receiver = args = nil
-        receiver, name, *args = Fiber.yield(result)
-        result = nil
       end
-    end
+    RUBY
   end
 
   # The script itself runs in a turn, so that FUSE.run can return after the unmount.
@@ -37,15 +46,6 @@ module FUSE
     outcome = Fiber.yield(outcome) if outcome.equal?(PARKED)
     raise outcome if outcome.is_a?(Exception)
     outcome
-  end
-
-  # The first call on a path: makes its instance, hands it to the host, and calls the hook on it.
-  def self.__call_new(slot, path, name, *args)
-    instance = __make(slot, path)
-    return instance if name.nil?
-    count = __accepts(instance, name)
-    return MISSING if count.nil?
-    instance.__send__(name, *(count < args.size ? args[0, count] : args))
   end
 end
 

@@ -19,10 +19,6 @@ extension Host {
       vm.markRaised()
       return call[0]
     }
-    try vm.define("FUSE", "__accepts") { [unowned self] call throws(RubyException) in
-      guard let name = call[1].symbol, let count = vm.accepts(call[0], name) else { return .nil }
-      return try vm.integer(count)
-    }
     try vm.define("FUSE", "__http_close") { [unowned self] call in
       if let number = call[0].integer {
         streams[UInt64(number)] = nil
@@ -52,7 +48,7 @@ extension Host {
     if turn.request != nil, turn.request?.isInterrupted == true {
       throw vm.systemError("interrupted", EINTR)
     }
-    guard isServing, vm.canPark(vm[turn.fiber]) else {
+    guard isServing, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
       return try value(of: waiter.runInPlace(wait, kind == "http_next" ? ticket : nil))
     }
     turn.ticket = ticket
@@ -65,7 +61,7 @@ extension Host {
 
   /// FUSE.run: the script's own turn waits for the end of the mount.
   private func parkScript(_ turn: Turn) throws(RubyException) -> Value {
-    guard turn === scriptTurn, vm.canPark(vm[turn.fiber]) else {
+    guard turn === scriptTurn, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
       throw vm.exception(
         "RuntimeError", "FUSE.run must be called by the script itself, not by a hook or a block")
     }
@@ -226,10 +222,16 @@ extension Host {
       parked[ticket] = nil
       waiter.cancel(ticket)
       turn.wasToldOfEnd = true
-      vm.scope {
-        resume(
-          turn, with: vm.exception("FUSE::Unmounted", "the filesystem is being unmounted").value)
-      }
+      vm.scope { resume(turn, with: unmounted()) }
+    }
+  }
+
+  private func unmounted() -> Value {
+    do throws(RubyException) {
+      let klass = try vm.constant("Unmounted", in: vm[classes.fuse])
+      return try vm.send(klass, names.new, [try vm.string("the filesystem is being unmounted")])
+    } catch {
+      return error.value
     }
   }
 }
