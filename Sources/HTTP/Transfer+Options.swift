@@ -11,6 +11,8 @@ extension Transfer {
     try set(CURLOPT_REDIR_PROTOCOLS_STR, Array("http,https".utf8))
     try set(CURLOPT_USERAGENT, request.userAgent)
     try set(CURLOPT_NOSIGNAL, 1)
+    // Refused where a request that failed early has left its buffer behind: then that one serves.
+    try? set(CURLOPT_BUFFERSIZE, Self.receiveBuffer)
     try set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1)
     try setLimits(request)
     try setVersionAndTrust(request)

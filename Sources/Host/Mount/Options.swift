@@ -32,6 +32,8 @@ struct Options {
     // costs more than it finds, because opening a file drops what was cached.
     connection.atomicTruncate = false
     connection.autoInvalidateData = false
+    // Otherwise the kernel asks for the attribute security.capability before each write.
+    connection.handleKillPrivileges = true
     connection.readdirplus = .auto
   }
 

@@ -55,9 +55,29 @@ extension Host {
     guard let turn = begin(.setattr, request), let node = node(id, for: turn) else { return }
     note(turn, node)
     let object = handle.flatMap { handles[$0] }?.object
-    guard changes.isEmpty else { return change(node, changes, object, in: turn) }
-    // chown(2) with -1 for both: nothing is to change but the time of the last change.
-    chown(node, nil, nil, in: turn) { [self] () throws(Errno) in tell(turn, node) }
+    guard !changes.isEmpty else {
+      // chown(2) with -1 for both: nothing is to change but the time of the last change.
+      return chown(node, nil, nil, in: turn) { [self] () throws(Errno) in tell(turn, node) }
+    }
+    var changes = changes
+    if changes.mode == nil, changes.clearsSetID || changes.uid != nil || changes.gid != nil {
+      changes.mode = modeWithoutPrivileges(of: node)
+    }
+    change(node, changes, object, in: turn)
+  }
+
+  /// The permission bits that are left of a file when it is written to by somebody who may not keep
+  /// them, or changes its owner: without set-user-ID, and without set-group-ID where the group may
+  /// execute it. nil where there is nothing to take away.
+  ///
+  /// The kernel leaves this to the host (FUSE_HANDLE_KILLPRIV_V2), and the host does it for scripts.
+  func modeWithoutPrivileges(of node: Node) -> UInt32? {
+    guard let mode = node.attributes?.mode, mode & S_IFMT == S_IFREG, has(.chmod, node) else {
+      return nil
+    }
+    var left = mode & ~S_ISUID
+    if mode & S_IXGRP != 0 { left &= ~S_ISGID }
+    return left == mode ? nil : left
   }
 
   /// Carries out what is left of a setattr, one hook after the other, and tells the outcome.

@@ -104,7 +104,15 @@ extension Host {
       if answer.isMissing { throw Errno(ENOSYS) }
       let count = try count(of: answer, total: total)
       changed(node)
-      self.answer(turn) { $0.written(count) }
+      guard file.clearsSetID, let mode = modeWithoutPrivileges(of: node) else {
+        self.answer(turn) { $0.written(count) }
+        return
+      }
+      call(turn, .chmod, on: node, [.integer(mode)]) { [self] answer throws(Errno) in
+        try accept(answer)
+        node.attributes?.mode = mode
+        self.answer(turn) { $0.written(count) }
+      }
     }
   }
 
@@ -114,7 +122,7 @@ extension Host {
   static let largestDraft = 1 << 30
 
   /// Whether writes to the file are gathered for on_write_all.
-  func writesWhole(_ node: Node) -> Bool { has(.writeAll, node) && !has(.write, node) }
+  func writesWhole(_ node: Node) -> Bool { !has(.write, node) && has(.writeAll, node) }
 
   /// Writes to the draft, which is made where there is none; at its end where there is no offset.
   private func writeDraft(
