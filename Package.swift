@@ -27,6 +27,7 @@ let package = Package(
     .systemLibrary(
       name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+    .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
     .systemLibrary(name: "CLinux"),
     .target(
       name: "CMRuby", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
@@ -36,16 +37,21 @@ let package = Package(
     .target(name: "Ruby", dependencies: ["CMRuby"], swiftSettings: strict),
     .target(name: "FUSE", dependencies: ["CFuse"], swiftSettings: strict),
     .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: strict),
+    .target(name: "Terminal", dependencies: ["CEdit"], swiftSettings: strict),
 
     .target(
       name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "CJansson", "CLinux"],
       resources: [
         "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl", "blocks",
+        "console",
       ].map { .embedInCode("Prelude/\($0).rb") },
       swiftSettings: strict),
     .executableTarget(
       name: "fusuma",
-      dependencies: ["Host", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      dependencies: [
+        "Host", "Terminal", "CLinux",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: strict),
 
     .testTarget(name: "RubyTests", dependencies: ["Ruby"], swiftSettings: strict),

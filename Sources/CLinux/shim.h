@@ -1,9 +1,12 @@
 #pragma once
 
 // What Linux offers and Swift's Glibc module leaves out.
+#include <asm/socket.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,3 +40,26 @@ static inline long long clinux_clock(clockid_t clock) {
   if (clock_gettime(clock, &time) != 0) return -1;
   return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
+// A word that another process may read and write at any moment.
+static inline void clinux_store(uint64_t *_Nonnull word, uint64_t value) {
+  __atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+static inline uint64_t clinux_load(const uint64_t *_Nonnull word) {
+  return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+// Who is at the other end of a socket (SO_PEERCRED of unix(7)); -1 where that cannot be told. glibc
+// declares struct ucred to those who ask for all of GNU only, and sys/socket.h is Glibc's to import.
+extern int getsockopt(int, int, int, void *__restrict, unsigned int *__restrict);
+static inline int clinux_peer(int socket, pid_t *_Nonnull pid, uid_t *_Nonnull uid) {
+  struct { pid_t pid; uid_t uid; gid_t gid; } peer;
+  unsigned int size = sizeof peer;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -1;
+  *pid = peer.pid;
+  *uid = peer.uid;
+  return 0;
+}
+
+// prctl(2), which is variadic: this process is to be sent `signal` when its parent ends.
+static inline int clinux_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }

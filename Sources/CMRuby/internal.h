@@ -30,6 +30,8 @@ struct cmr_vm {
   mrb_value parked;
   bool turn_raised;
 
+  uint64_t *interrupt;
+
   size_t live;
   size_t total;
   size_t limit;

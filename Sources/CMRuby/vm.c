@@ -78,6 +78,9 @@ void cmr_close(cmr_vm *vm) {
 static mrb_value trampoline(mrb_state *mrb, mrb_value self) {
   (void)self;
   cmr_vm *vm = mrb->ud;
+  if (vm->interrupt && __atomic_exchange_n(vm->interrupt, 0, __ATOMIC_ACQ_REL)) {
+    mrb_raise(mrb, mrb_class_get(mrb, "Interrupt"), "interrupted");
+  }
   const mrb_value *arguments;
   mrb_int count;
   mrb_value block;
@@ -172,6 +175,23 @@ cmr_syntax cmr_check(cmr_vm *vm, cmr_bytes bytes, const char *file) {
   return syntax;
 }
 
+static mrb_value locals(mrb_state *mrb, void *data) {
+  const cmr_bytes *source = data;
+  mrb_value names = mrb_ary_new(mrb);
+  mrbc_context *context = mrbc_context_new(mrb);
+  context->capture_errors = TRUE;
+  // The parser leaves the variables of the outermost scope in the context, for a next line.
+  struct mrb_parser_state *parser = mrb_parse_nstring(mrb, source->start, source->count, context);
+  for (int i = 0; i < context->slen; i++) {
+    mrb_ary_push(mrb, names, mrb_symbol_value(context->syms[i]));
+  }
+  if (parser) mrb_parser_free(parser);
+  mrbc_context_free(mrb, context);
+  return names;
+}
+
+cmr_result cmr_locals(cmr_vm *vm, cmr_bytes source) { return cmr_guard(vm, locals, &source); }
+
 static mrb_value evaluate(mrb_state *mrb, void *data) {
   struct source *source = data;
   mrbc_context *context = mrbc_context_new(mrb);
@@ -201,6 +221,8 @@ cmr_memory cmr_memory_use(const cmr_vm *vm) {
 }
 
 void cmr_memory_limit(cmr_vm *vm, size_t bytes) { vm->limit = bytes; }
+
+void cmr_interrupt_at(cmr_vm *vm, uint64_t *word) { vm->interrupt = word; }
 
 static mrb_value collect_young(mrb_state *mrb, void *data) {
   (void)data;

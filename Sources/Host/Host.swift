@@ -42,6 +42,8 @@ package final class Host: Operations {
   var streams: [UInt64: HTTPRequest] = [:]
   /// Who is told of descriptors that are watched for as long as the mount lives.
   var watchers: [Ticket: (Outcome) -> Void] = [:]
+  /// The way in for those who want to look inside; nil where it could not be opened.
+  var control: ControlServer?
   /// Background work that waits for the mount.
   var spawned: [VM.Root] = []
 
@@ -55,6 +57,8 @@ package final class Host: Operations {
   var isServing = false
   /// on_init is through.
   var isInitialized = false
+  /// Those who wait for the mount were told.
+  var isLive = false
   /// Why it ends, as the status of the process; nil while it goes on.
   var stopStatus: Int32?
 
@@ -70,8 +74,26 @@ package final class Host: Operations {
     package var daemonize: Bool?
     /// Clear a dead mount that is in the way.
     package var force = false
+    /// Where operations are told, from the beginning; nil for nowhere.
+    package var trace: Trace?
+    /// Told once the mount is live, with its path.
+    package var onLive: (@Sendable (String) -> Void)?
 
     package init(script: String) { self.script = script }
+  }
+
+  /// A trace that the command line asks for.
+  package struct Trace: Sendable {
+    /// The file that it is appended to; "-" is standard error.
+    package var path: String
+    package var format: TraceFormat
+    package var filter: TraceFilter
+
+    package init(path: String, format: TraceFormat, filter: TraceFilter) {
+      self.path = path
+      self.format = format
+      self.filter = filter
+    }
   }
 
   /// Objects of the VM that are always at hand.
@@ -126,23 +148,9 @@ package final class Host: Operations {
     do throws(RubyException) {
       try installParking()
       try installMountNatives()
+      try installConsoleOutput()
     } catch {
       throw HostError("the host's methods could not be defined: \(vm.describe(error).message)")
     }
-  }
-
-  /// Takes down what a trace would show of an operation; nothing while nobody looks.
-  func note(_ turn: Turn, _ node: Node, _ detail: @autoclosure () -> String = "") {
-    guard turn.record != nil else { return }
-    turn.record?.path = node.path
-    turn.record?.detail = detail()
-  }
-
-  func note(_ turn: Turn, _ node: Node, _ size: Int, _ offset: Int64?) {
-    note(turn, node, offset.map { "\(size)@\($0)" } ?? "\(size)")
-  }
-
-  func note(_ turn: Turn, _ node: Node, _ path: [UInt8]) {
-    note(turn, node, String(decoding: path, as: UTF8.self))
   }
 }

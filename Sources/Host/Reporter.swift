@@ -132,9 +132,13 @@ final class Reporter {
   func write(_ text: String) { write(text, to: descriptor) }
 
   private func write(_ text: String, to descriptor: Int32) {
-    var text = text
-    text.withUTF8 { bytes in
-      var rest = UnsafeRawBufferPointer(bytes)
+    write(Array(text.utf8), to: descriptor)
+  }
+
+  /// Writes all of it.
+  func write(_ bytes: [UInt8], to descriptor: Int32) {
+    bytes.withUnsafeBytes { bytes in
+      var rest = bytes
       while let base = rest.baseAddress, rest.count > 0 {
         let count = Glibc.write(descriptor, base, rest.count)
         // There is nobody left to tell that telling failed.
@@ -175,5 +179,7 @@ package enum SourceFile {
 /// A call of the C library that failed.
 package struct SystemError: Error, CustomStringConvertible {
   package let number: Int32
+  /// Takes what the call left in errno.
+  package init(number: Int32) { self.number = number }
   package var description: String { String(cString: strerror(number)) }
 }

@@ -15,6 +15,7 @@ enum Surroundings {
     ("process.rb", PackageResources.process_rb), ("json.rb", PackageResources.json_rb),
     ("http.rb", PackageResources.http_rb), ("curl.rb", PackageResources.curl_rb),
     ("blocks.rb", PackageResources.blocks_rb),
+    ("console.rb", PackageResources.console_rb),
   ]
 
   /// Fills a new VM.

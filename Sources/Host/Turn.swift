@@ -36,21 +36,34 @@ final class Turn {
 
   /// What it waits for, while it is parked.
   var ticket: Ticket?
-  var waitsFor: String?
+  var waitsFor: Wait?
+  var waitsSince: UInt64 = 0
   /// The mount ends, and the turn was told so by an exception.
   var wasToldOfEnd = false
+  /// The console whose line it is.
+  var console: Console?
   /// For the trace; nil while nobody looks.
   var record: TraceRecord?
 }
 
 /// The kernel's requests by their names in the trace, and the host's own work.
-package enum Operation: String, Sendable, CaseIterable {
+package enum Operation: Int, Sendable, CaseIterable {
   case lookup, getattr, setattr, readlink, mknod, mkdir, unlink, rmdir, symlink, rename, link
   case open, read, write, flush, release, fsync, opendir, readdir, releasedir, fsyncdir
   case statfs, setxattr, getxattr, listxattr, removexattr, access, create
-  case getlk, setlk, flock, bmap, ioctl, poll, fallocate, lseek
-  case copyFileRange = "copy_file_range"
+  case getlk, setlk, flock, bmap, ioctl, poll, fallocate, lseek, copyFileRange
   case script, background, console
+
+  private static let names = allCases.map { $0 == .copyFileRange ? "copy_file_range" : "\($0)" }
+
+  /// Its name, as libfuse has it.
+  package var name: String { Operation.names[rawValue] }
+
+  /// The operation of that name; nil where there is none.
+  package init?(name: some StringProtocol) {
+    guard let index = Operation.names.firstIndex(where: { $0 == name }) else { return nil }
+    self = Operation.allCases[index]
+  }
 }
 
 extension Host {
@@ -86,6 +99,7 @@ extension Host {
     turn.next = nil
     turn.node = nil
     turn.request = nil
+    if turn.record != nil { turn.record = nil }
     if let node = turn.held.take() { letGo(of: node) }
     if !turn.alsoHeld.isEmpty {
       for node in turn.alsoHeld { letGo(of: node) }
@@ -119,11 +133,15 @@ extension Host {
   // MARK: Answering
 
   /// Answers the turn's request and ends the turn; tells whether the kernel took the answer.
+  ///
+  /// `result` is what a trace shows of the answer, such as a number of bytes.
   @discardableResult
-  func answer(_ turn: Turn, _ reply: (consuming Request) -> Bool) -> Bool {
-    trace(turn, nil)
+  func answer(
+    _ turn: Turn, result: Result<Int, Errno> = .success(0), _ reply: (consuming Request) -> Bool
+  ) -> Bool {
     var taken = false
     if let request = turn.request.take() { taken = reply(request) }
+    trace(turn, result)
     end(turn)
     return taken
   }
@@ -131,8 +149,8 @@ extension Host {
   func succeed(_ turn: Turn) { answer(turn) { $0.succeed() } }
 
   func fail(_ turn: Turn, _ error: Errno) {
-    trace(turn, error)
     if let request = turn.request.take() { request.fail(error) }
+    trace(turn, .failure(error))
     end(turn)
   }
 
@@ -156,6 +174,7 @@ extension Host {
     turn.hook = hook
     turn.node = node
     turn.next = next
+    turn.record?.beginHook()
     let scope = vm.openScope()
     defer { vm.closeScope(scope) }
     guard let instance = node.instance else {
@@ -227,9 +246,9 @@ extension Host {
     }
     turn.fiber = fiber
     turn.shelf = shelf
-    let (outer, begun) = enter(turn)
+    let outer = enter(turn)
     let outcome = vm.call(vm[fiber], receiver, arguments, count: count)
-    leave(turn, outcome, to: outer, since: begun)
+    leave(turn, outcome, to: outer)
   }
 
   /// Goes on with a turn that waited.
@@ -237,25 +256,30 @@ extension Host {
     guard let fiber = turn.fiber else { return }
     turn.ticket = nil
     turn.waitsFor = nil
-    let (outer, begun) = enter(turn)
+    turn.record?.resume()
+    let outer = enter(turn)
     let outcome = vm.proceed(vm[fiber], with: outcome)
-    leave(turn, outcome, to: outer, since: begun)
+    leave(turn, outcome, to: outer)
   }
 
-  private func enter(_ turn: Turn) -> (outer: Turn?, begun: UInt64) {
+  /// Ruby is about to run for a turn; answers the one that it interrupts.
+  private func enter(_ turn: Turn) -> Turn? {
     let outer = running
     running = turn
-    return (outer, turn.record == nil ? 0 : TraceRecord.now())
+    if outer == nil { control?.board.enter(turn.operation, turn.hook, pid: turn.context.pid) }
+    if turn.console != nil { vm.allowInterrupts(by: control?.board.interruptWord) }
+    turn.record?.enterRuby()
+    return outer
   }
 
-  private func leave(
-    _ turn: Turn, _ outcome: TurnOutcome, to outer: Turn?, since begun: UInt64
-  ) {
-    if turn.record != nil { turn.record?.ruby += TraceRecord.now() - begun }
+  private func leave(_ turn: Turn, _ outcome: TurnOutcome, to outer: Turn?) {
+    turn.record?.leaveRuby()
+    if turn.console != nil { vm.allowInterrupts(by: nil) }
+    if outer == nil { control?.board.leave() }
     running = outer
     switch outcome {
     case .parked:
-      break
+      turn.record?.park()
     case .returned(let value):
       putBack(turn)
       proceed(turn, .value(value))
@@ -277,6 +301,7 @@ extension Host {
   private func proceed(_ turn: Turn, _ result: Answer.Result) {
     guard let next = turn.next else { return end(turn) }
     turn.next = nil
+    if turn.record != nil, turn.node != nil { measure(turn, result) }
     do throws(Errno) {
       try next(Answer(turn: turn, hook: turn.hook, node: turn.node, result: result))
     } catch {

@@ -87,10 +87,24 @@ package final class VM {
       }, isIncomplete: found.incomplete)
   }
 
+  /// The local variables that a source sets at its top level, as an Array of Symbols: what a prompt
+  /// has to keep for the next line.
+  package func localVariables(of source: [UInt8]) throws(RubyException) -> Value {
+    try check(source.withBytes { cmr_locals(raw, $0) })
+  }
+
   /// Runs `source` at the top level, with no Fiber underneath: what it waits for is done in place.
   @discardableResult
   package func evaluate(_ source: [UInt8], file: String) throws(RubyException) -> Value {
     try check(source.withBytes { cmr_evaluate(raw, $0, file) })
+  }
+
+  // MARK: Interrupts
+
+  /// Lets whoever sets a word interrupt what runs: the next native method that it calls raises
+  /// Interrupt, and clears the word. nil ends that. Default: nobody can.
+  package func allowInterrupts(by word: UnsafeMutablePointer<UInt64>?) {
+    cmr_interrupt_at(raw, word)
   }
 
   // MARK: Memory

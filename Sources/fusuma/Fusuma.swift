@@ -11,18 +11,39 @@ struct Fusuma: ParsableCommand {
     commandName: "fusuma",
     abstract: "Mounts a filesystem that is written as a Ruby script.",
     usage: """
-      fusuma SCRIPT [MOUNTPOINT] [-o OPTIONS] [-f | -d] [-- ARGV ...]
+      fusuma SCRIPT [MOUNTPOINT] [-o OPTIONS] [-f | -d] [--trace[=FILE]] [-- ARGV ...]
+      fusuma console SCRIPT [MOUNTPOINT]
+      fusuma attach | trace | stats MOUNTPOINT
       fusuma help | version
       """,
     version: "fusuma \(Version.number)",
-    subcommands: [Mount.self, Version.self],
+    subcommands: [
+      Mount.self, Console.self, Attach.self, Trace.self, Stats.self, Version.self,
+    ],
     defaultSubcommand: Mount.self)
 
-  /// Parses and runs; an error is one line on standard error, and status 1, or 2 for the command line.
   static func main() {
-    do {
-      var command = try parseAsRoot(nil)
+    finish {
+      var command = try parseAsRoot(arguments)
       try command.run()
+      return 0
+    }
+  }
+
+  /// What the command line says; a `--trace` without a file traces to standard error.
+  private static var arguments: [String] {
+    var isOurs = true
+    return CommandLine.arguments.dropFirst().map { argument in
+      if argument == "--" { isOurs = false }
+      return isOurs && argument == "--trace" ? "--trace=-" : argument
+    }
+  }
+
+  /// Runs something and ends the process with its status; an error is one line on standard error, and
+  /// status 1, or 2 for the command line.
+  static func finish(_ body: () throws -> Int32) -> Never {
+    do {
+      Glibc.exit(try body())
     } catch let error as HostError {
       complain(error.description)
       Glibc.exit(error.status)

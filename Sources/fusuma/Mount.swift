@@ -33,6 +33,14 @@ struct Mount: ParsableCommand {
   @Flag(help: "Clear a dead mount of yours that is in the way.")
   var force = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Show each operation as it ends: on standard error, or appended to a file (--trace=FILE).",
+      valueName: "file"))
+  var trace: String?
+
+  @OptionGroup var tracing: TraceOptions
+
   @Argument(parsing: .postTerminator, help: "What the script finds in ARGV.")
   var arguments: [String] = []
 
@@ -42,15 +50,25 @@ struct Mount: ParsableCommand {
     }
   }
 
+  /// What the options say to the host.
+  var configuration: Host.Configuration {
+    get throws(HostError) {
+      var configuration = Host.Configuration(script: script)
+      configuration.mountPoint = mountPoint
+      configuration.mountOptions = options
+      configuration.arguments = arguments
+      configuration.daemonize = foreground ? false : background ? true : nil
+      configuration.force = force
+      if let trace {
+        configuration.trace = Host.Trace(
+          path: trace, format: tracing.format, filter: try tracing.filter)
+      }
+      return configuration
+    }
+  }
+
   func run() throws {
-    var configuration = Host.Configuration(script: script)
-    configuration.mountPoint = mountPoint
-    configuration.mountOptions = options
-    configuration.arguments = arguments
-    configuration.daemonize = foreground ? false : background ? true : nil
-    configuration.force = force
-    let host = try Host(configuration)
-    let status = try host.run()
+    let status = try Host(configuration).run()
     if status != 0 { throw ExitCode(status) }
   }
 }

@@ -90,6 +90,8 @@ typedef struct {
 
 /// Parses without running (mrb_parse_nstring).
 cmr_syntax cmr_check(cmr_vm *vm, cmr_bytes source, const char *file);
+/// The local variables that a source sets at its top level, as an Array of Symbols.
+cmr_result cmr_locals(cmr_vm *vm, cmr_bytes source);
 /// Parses and runs at the top level, from C: no Fiber.yield can leave it.
 cmr_result cmr_evaluate(cmr_vm *vm, cmr_bytes source, const char *file);
 
@@ -103,6 +105,10 @@ typedef struct {
 } cmr_memory;
 cmr_memory cmr_memory_use(const cmr_vm *vm);
 void cmr_memory_limit(cmr_vm *vm, size_t bytes);
+/// A word that others set to interrupt what runs: the next native method that is called raises
+/// Interrupt instead, and clears it. NULL, as at first, for none. mruby looks at nothing while it
+/// runs, so code that calls no native is not interrupted.
+void cmr_interrupt_at(cmr_vm *vm, uint64_t *_Nullable word);
 /// Collects when many bytes have gone by since the last time, which mruby, counting objects, does
 /// not see. Cheap when there is nothing to do; to be called between turns.
 void cmr_collect_if_due(cmr_vm *vm);

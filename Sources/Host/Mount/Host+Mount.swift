@@ -13,6 +13,7 @@ extension Host {
         "there is no mount point: name one behind the script, or set FUSE.path in it")
     }
     let point = try MountPoint(given, force: configuration.force)
+    try startTrace()
     let session = try makeSession()
     do throws(MountError) {
       try session.mount(at: point.path)

@@ -20,6 +20,7 @@ extension Host {
     stopStatus = nil
     Wakeup.install(catching: Host.endings)
     Wakeup.watch(session.descriptor)
+    openControl()
     defer {
       Wakeup.watch(-1)
       Wakeup.uninstall(Host.endings)
@@ -28,7 +29,7 @@ extension Host {
     loop: while !session.hasEnded {
       if Wakeup.takeDue() { lookAround(session, isInBackground: background == nil) }
       if stopStatus != nil { break }
-      if isInitialized, let entered = background.take() { entered.leave(status: 0) }
+      if isInitialized, !isLive { becomeLive(&background) }
       guard mayReceive else {
         sleepWithoutReceiving()
         continue
@@ -58,6 +59,27 @@ extension Host {
     let status = finish(session)
     background?.leave(status: UInt8(truncatingIfNeeded: status))
     return status
+  }
+
+  /// Tells those who wait for it that the mount is live.
+  private func becomeLive(_ background: inout Background?) {
+    isLive = true
+    if let mountPoint { configuration.onLive?(mountPoint) }
+    if let entered = background.take() { entered.leave(status: 0) }
+  }
+
+  /// Lets clients in. A mount serves without them where that cannot be.
+  private func openControl() {
+    guard let mountPoint, let mount = MountTable.last(at: mountPoint) else { return }
+    do throws(HostError) { control = try ControlServer(self, device: mount.device) } catch {
+      reporter.say("no console, trace or statistics from outside: \(error)")
+    }
+  }
+
+  private func closeControl() {
+    for sink in tracer.sinks { sink.flush() }
+    control?.close()
+    control = nil
   }
 
   /// Ends the mount: the loop does so before the next request.
@@ -144,7 +166,9 @@ extension Host {
   /// Ends the mount and everything that goes on in it; answers the exit status.
   private func finish(_ session: Session) -> Int32 {
     breakWaits()
-    pump(session, until: TraceRecord.now() + Host.graceForHooks) { self.parked.isEmpty }
+    pump(session, until: monotonicNanoseconds() + Host.graceForHooks) { self.parked.isEmpty }
+    // While the device number that names its socket is still this mount's.
+    closeControl()
     if !session.hasEnded { unmountCleanly(session) }
     notifier.stop()
     session.unmount()
@@ -154,7 +178,7 @@ extension Host {
     // It may take its time, to send what is still to be sent; a signal cuts it short.
     pump(nil, until: .max) { isOver || !Wakeup.takeSignals().isEmpty }
     breakWaits()
-    pump(nil, until: TraceRecord.now() + Host.graceForHooks) { self.parked.isEmpty }
+    pump(nil, until: monotonicNanoseconds() + Host.graceForHooks) { self.parked.isEmpty }
     isServing = false
     abandonParked()
     releaseEverything()
@@ -187,7 +211,7 @@ extension Host {
     while !isOver() {
       if waiter.hasOutcomes { deliverOutcomes() }
       if isOver() { return }
-      let now = TraceRecord.now()
+      let now = monotonicNanoseconds()
       if now >= deadline { return }
       if let session, !session.hasEnded {
         Wakeup.setBlocking(false, session.descriptor)
@@ -265,7 +289,7 @@ private struct Spinning {
   mutating func didWork() {
     guard pays else { return }
     isDue = until == 0
-    until = TraceRecord.now() + Spinning.patience
+    until = monotonicNanoseconds() + Spinning.patience
   }
 
   /// Whether to look once more; when it is not, the thread is to sleep.
@@ -273,7 +297,7 @@ private struct Spinning {
     mutating get {
       guard pays, until != 0 else { return false }
       isDue = false
-      if TraceRecord.now() < until { return true }
+      if monotonicNanoseconds() < until { return true }
       until = 0
       return false
     }

@@ -105,6 +105,8 @@ struct MountPoint {
 /// The mounts that this process sees. proc_pid_mountinfo(5).
 enum MountTable {
   struct Mount {
+    /// The device number, "0:57": no other live mount has it.
+    var device: String
     var point: String
     var type: String
     var source: String
@@ -124,7 +126,8 @@ enum MountTable {
       }
       let user = halves[dash + 3].split(separator: ",").first { $0.hasPrefix("user_id=") }
       return Mount(
-        point: unescape(halves[4]), type: halves[dash + 1], source: unescape(halves[dash + 2]),
+        device: halves[2], point: unescape(halves[4]), type: halves[dash + 1],
+        source: unescape(halves[dash + 2]),
         userID: user.flatMap { UInt32($0.dropFirst("user_id=".count)) })
     }
   }

@@ -204,7 +204,7 @@ extension Host {
 
   package func access(_ request: consuming Request, node id: NodeID, mask: Int32) {
     guard let turn = begin(.access, request), let node = node(id, for: turn) else { return }
-    note(turn, node, "\(mask)")
+    note(turn, node, .number(Int(mask)))
     act(turn, .access, on: node, [.integer(mask)])
   }
 

@@ -12,11 +12,11 @@ extension Host {
     _ request: consuming Request, node id: NodeID, size: Int, offset: Int64, file: OpenFile
   ) {
     guard let turn = begin(.read, request), let node = node(id, for: turn) else { return }
-    note(turn, node, size, offset)
+    note(turn, node, .range(size, offset))
     if let draft = node.draft {
       // Somebody is writing the whole content anew: that is what there is to read.
       return draft.content.withUnsafeBytes { content in
-        _ = answer(turn) { $0.bytes(cut(content, size, offset)) }
+        answer(turn, with: cut(content, size, offset))
       }
     }
     let handle = handles[file.handle]
@@ -27,12 +27,16 @@ extension Host {
       ) { [self] answer throws(Errno) in
         try bytes(of: answer, limit: size) { bytes in
           if bytes.count < size { node.measuredSize = offset + Int64(bytes.count) }
-          self.answer(turn) { $0.bytes(bytes) }
+          self.answer(turn, with: bytes)
         }
       }
     } else {
       readAll(turn, node, size, offset, handle)
     }
+  }
+
+  private func answer(_ turn: Turn, with bytes: UnsafeRawBufferPointer) {
+    answer(turn, result: .success(bytes.count)) { $0.bytes(bytes) }
   }
 
   private func cut(
@@ -50,7 +54,7 @@ extension Host {
     if offset > 0, let handle, let snapshot = handle.snapshot {
       vm[snapshot].withBytes { content in
         if offset >= content.count { dropSnapshot(of: handle) }
-        answer(turn) { $0.bytes(cut(content, size, offset)) }
+        answer(turn, with: cut(content, size, offset))
       }
       return
     }
@@ -64,7 +68,7 @@ extension Host {
         // Only a content of more than one piece has to be kept.
         let isWhole = offset == 0 && content.count <= size && !node.hasUnknownSize
         if let handle, !isWhole { keepSnapshot(source, length, in: handle) }
-        self.answer(turn) { $0.bytes(cut(content, size, offset)) }
+        self.answer(turn, with: cut(content, size, offset))
       }
     }
   }
@@ -91,7 +95,7 @@ extension Host {
   ) {
     guard let turn = begin(.write, request), let node = node(id, for: turn) else { return }
     let total = data.count
-    note(turn, node, total, offset)
+    note(turn, node, .range(total, offset))
     let handle = handles[file.handle]
     if let handle { dropSnapshot(of: handle) }
     if writesWhole(node) {
@@ -105,13 +109,13 @@ extension Host {
       let count = try count(of: answer, total: total)
       changed(node)
       guard file.clearsSetID, let mode = modeWithoutPrivileges(of: node) else {
-        self.answer(turn) { $0.written(count) }
+        self.answer(turn, result: .success(count)) { $0.written(count) }
         return
       }
       call(turn, .chmod, on: node, [.integer(mode)]) { [self] answer throws(Errno) in
         try accept(answer)
         node.attributes?.mode = mode
-        self.answer(turn) { $0.written(count) }
+        self.answer(turn, result: .success(count)) { $0.written(count) }
       }
     }
   }
@@ -134,7 +138,7 @@ extension Host {
       guard start >= 0, start <= Host.largestDraft - total else { throw Errno(EFBIG) }
       node.draft?.write(data, at: start)
       changed(node)
-      answer(turn) { $0.written(total) }
+      answer(turn, result: .success(total)) { $0.written(total) }
     }
     do throws(Errno) {
       if node.draft != nil { return try write(data) }

@@ -56,7 +56,7 @@ extension Host {
     withEntries: Bool
   ) {
     guard let turn = begin(.readdir, request), let node = node(id, for: turn) else { return }
-    note(turn, node, size, offset)
+    note(turn, node, .range(size, offset))
     guard let handle = handles[file.handle] else { return fail(turn, Errno(EBADF)) }
     if offset > 0, let listing = handle.listing {
       return list(turn, node, listing, size, offset, withEntries)

@@ -13,7 +13,7 @@ extension Host {
     value: UnsafeRawBufferPointer, flags: Int32
   ) {
     guard let turn = begin(.setxattr, request), let node = node(id, for: turn) else { return }
-    note(turn, node, String(cString: name))
+    note(turn, node, .text(FileName(name).bytes))
     act(turn, .setxattr, on: node, [bytes(name), .bytes(value), .integer(flags)])
   }
 
@@ -21,7 +21,7 @@ extension Host {
     _ request: consuming Request, node id: NodeID, name: UnsafePointer<CChar>, size: Int
   ) {
     guard let turn = begin(.getxattr, request), let node = node(id, for: turn) else { return }
-    note(turn, node, String(cString: name))
+    note(turn, node, .text(FileName(name).bytes))
     call(turn, .getxattr, on: node, [bytes(name)]) { [self] answer throws(Errno) in
       let value = try value(of: answer)
       if value.isNil { throw Errno(ENODATA) }
@@ -59,7 +59,9 @@ extension Host {
     } else if bytes.count > size {
       throw Errno(ERANGE)
     } else {
-      bytes.withUnsafeBytes { bytes in _ = answer(turn) { $0.bytes(bytes) } }
+      bytes.withUnsafeBytes { bytes in
+        _ = answer(turn, result: .success(bytes.count)) { $0.bytes(bytes) }
+      }
     }
   }
 
@@ -67,7 +69,7 @@ extension Host {
     _ request: consuming Request, node id: NodeID, name: UnsafePointer<CChar>
   ) {
     guard let turn = begin(.removexattr, request), let node = node(id, for: turn) else { return }
-    note(turn, node, String(cString: name))
+    note(turn, node, .text(FileName(name).bytes))
     act(turn, .removexattr, on: node, [bytes(name)])
   }
 

@@ -117,7 +117,7 @@ extension Host {
       let parent = self.node(newParent, for: turn), let place = place(parent, newName, for: turn)
     else { return }
     let path = place.path ?? []
-    note(turn, node, path)
+    note(turn, node, .text(path))
     path.withUnsafeBytes {
       call(turn, .link, on: node, [.bytes($0)]) { [self] answer throws(Errno) in
         try accept(answer)
@@ -143,7 +143,7 @@ extension Host {
     else { return }
     let node = findOrAdd(old, in: turn)
     let newPath = new.path ?? []
-    note(turn, node, newPath)
+    note(turn, node, .text(newPath))
     let exchanges = flags & Linux.renameExchange != 0
     if flags != 0, has(.rename, node), !takesFlags(node) {
       // A hook that is not told of flags cannot honour them. The kernel has seen to NOREPLACE by

@@ -18,7 +18,9 @@ extension Host {
       guard let attributes = try attributes(in: answer, of: node) else {
         forgetInstance(of: node)
         let timeout = options.negativeTimeout
-        self.answer(answer.turn) { $0.negative(timeout: timeout) }
+        self.answer(answer.turn, result: .failure(Errno(ENOENT))) {
+          $0.negative(timeout: timeout)
+        }
         return
       }
       enter(answer.turn, node, attributes)

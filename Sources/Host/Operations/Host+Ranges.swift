@@ -106,7 +106,7 @@ extension Host {
     file: OpenFile
   ) {
     guard let turn = begin(.fallocate, request), let node = node(id, for: turn) else { return }
-    note(turn, node, Int(length), offset)
+    note(turn, node, .range(Int(length), offset))
     call(
       turn, .fallocate, on: node,
       [
@@ -133,7 +133,7 @@ extension Host {
     ) { [self] answer throws(Errno) in
       guard answer.isMissing else {
         let found = try self.offset(of: answer)
-        self.answer(turn) { $0.offset(found) }
+        self.answer(turn, result: .success(Int(found))) { $0.offset(found) }
         return
       }
       // Without the hook a file is all data, with the one hole that every file has at its end.
@@ -141,7 +141,7 @@ extension Host {
         guard let attributes else { throw Errno(ENOENT) }
         guard offset >= 0, offset < attributes.size else { throw Errno(ENXIO) }
         let found = whence == Linux.seekHole ? attributes.size : offset
-        self.answer(turn) { $0.offset(found) }
+        self.answer(turn, result: .success(Int(found))) { $0.offset(found) }
       }
     }
   }
@@ -153,7 +153,7 @@ extension Host {
     guard let turn = begin(.copyFileRange, request), let node = node(id, for: turn),
       let target = self.node(toNode, for: turn)
     else { return }
-    note(turn, node, length, offset)
+    note(turn, node, .range(length, offset))
     // The target is named by its path; one that was unlinked has none, and is copied to by writing.
     guard let path = target.path else { return fail(turn, Errno(EOPNOTSUPP)) }
     path.withUnsafeBytes {
@@ -166,7 +166,7 @@ extension Host {
       ) { [self] answer throws(Errno) in
         let count = try count(of: answer, total: length)
         changed(target)
-        self.answer(turn) { $0.written(count) }
+        self.answer(turn, result: .success(count)) { $0.written(count) }
       }
     }
   }
@@ -178,7 +178,7 @@ extension Host {
     file: OpenFile, flags: UInt32, input: UnsafeRawBufferPointer, outputSize: Int
   ) {
     guard let turn = begin(.ioctl, request), let node = node(id, for: turn) else { return }
-    note(turn, node, Int(command), nil)
+    note(turn, node, .number(Int(command)))
     let data: Argument = input.isEmpty ? .integer(argument) : .bytes(input)
     call(
       turn, .ioctl, on: node,

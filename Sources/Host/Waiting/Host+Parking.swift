@@ -52,7 +52,8 @@ extension Host {
       return try value(of: waiter.runInPlace(wait, kind == "http_next" ? ticket : nil))
     }
     turn.ticket = ticket
-    turn.waitsFor = kind
+    turn.waitsFor = wait
+    turn.waitsSince = monotonicNanoseconds()
     parked[ticket] = turn
     turn.request?.onInterrupt(ticket.rawValue)
     waiter.begin(wait, ticket)

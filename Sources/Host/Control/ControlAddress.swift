@@ -1,0 +1,128 @@
+// Where a mount and its clients meet: a socket and a notice board, in a directory that belongs to the
+// user who mounts.
+//
+// Invariant: nothing is made in, and nothing is believed that lies in, a directory which is not the
+// user's own or which others may enter.
+
+import Glibc
+
+/// The place of one mount's socket and notice board.
+package struct ControlAddress: Equatable, Sendable {
+  /// The directory's path.
+  package let directory: String
+  /// What tells the mount from others: its device number, as the kernel gives it out.
+  package let device: String
+
+  /// The socket's path.
+  package var socket: String { "\(directory)/\(device).socket" }
+  /// The notice board's path.
+  package var board: String { "\(directory)/\(device).board" }
+
+  /// The address for a new mount of this user's; makes the directory.
+  ///
+  /// Throws one line where no directory is safe.
+  package static func make(device: String) throws(HostError) -> ControlAddress {
+    let directory = candidates(user: getuid())[0]
+    if mkdir(directory, 0o700) != 0, errno != EEXIST {
+      throw HostError("\(directory): \(String(cString: strerror(errno)))")
+    }
+    guard isPrivate(directory, user: getuid()) else {
+      throw HostError("\(directory) is not a directory that only its owner may enter")
+    }
+    return ControlAddress(directory: directory, device: device)
+  }
+
+  /// The address of the live mount at a path.
+  ///
+  /// The path is looked up in the kernel's table of mounts: a filesystem that is held up is not asked.
+  /// Throws one line where nothing is mounted there, or where there is no way to it.
+  package static func find(mountPoint given: String) throws(HostError) -> ControlAddress {
+    guard let path = resolve(given), let mount = MountTable.last(at: path) else {
+      throw HostError("nothing is mounted at \(given)")
+    }
+    guard mount.type.hasPrefix("fuse") else {
+      throw HostError("\(given) is a mount of type \(mount.type), not one of fusuma's")
+    }
+    let user = mount.userID ?? getuid()
+    guard user == getuid() || getuid() == 0 else {
+      throw HostError("\(given) is another user's mount")
+    }
+    for directory in candidates(user: user) where isPrivate(directory, user: user) {
+      let address = ControlAddress(directory: directory, device: mount.device)
+      if access(address.socket, F_OK) == 0 { return address }
+    }
+    throw HostError("\(given) is not a mount of fusuma's that answers")
+  }
+
+  /// Directories in which a user's sockets may be, the best first.
+  private static func candidates(user: uid_t) -> [String] {
+    var list: [String] = []
+    if user == getuid(), let runtime = getenv("XDG_RUNTIME_DIR").map({ String(cString: $0) }),
+      runtime.hasPrefix("/"), isDirectory(runtime)
+    {
+      list.append("\(runtime)/fusuma")
+    }
+    if isDirectory("/run/user/\(user)") { list.append("/run/user/\(user)/fusuma") }
+    return list + ["/tmp/fusuma-\(user)"]
+  }
+
+  private static func isDirectory(_ path: String) -> Bool {
+    var information = stat()
+    return stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFDIR
+  }
+
+  private static func isPrivate(_ path: String, user: uid_t) -> Bool {
+    var information = stat()
+    return lstat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFDIR
+      && information.st_uid == user && information.st_mode & 0o077 == 0
+  }
+
+  /// The absolute path with no symbolic links above its last name, which is not looked at.
+  private static func resolve(_ given: String) -> String? {
+    var path = given
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    let slash = path.lastIndex(of: "/")
+    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+    // A name like these stands for no entry of its directory.
+    if name.isEmpty || name == "." || name == ".." {
+      guard let resolved = realpath(path, nil) else { return nil }
+      defer { free(resolved) }
+      return String(cString: resolved)
+    }
+    let above = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+    guard let resolved = realpath(above, nil) else { return nil }
+    defer { free(resolved) }
+    let directory = String(cString: resolved)
+    let whole = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
+    if MountTable.last(at: whole) != nil { return whole }
+    // Not a mount point itself: a link to one, perhaps.
+    guard let target = realpath(whole, nil) else { return nil }
+    defer { free(target) }
+    return String(cString: target)
+  }
+}
+
+extension sockaddr_un {
+  /// The address of a socket at a path; nil for a path that is too long for one. unix(7).
+  init?(path: String) {
+    self.init()
+    sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    let room = withUnsafeMutableBytes(of: &sun_path) { room in
+      // There must be a NUL behind it.
+      guard bytes.count < room.count else { return false }
+      room.copyBytes(from: bytes)
+      return true
+    }
+    if !room { return nil }
+  }
+
+  /// Hands the address over as the socket calls want it.
+  mutating func withAddress<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
+    withUnsafePointer(to: &self) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+  }
+}

@@ -1,0 +1,126 @@
+// The other end of the control socket: for the command, which has nothing else to do than to wait.
+
+import CLinux
+import Glibc
+import Synchronization
+
+/// A conversation with a live mount.
+package final class ControlClient {
+  /// The notice board, which is read without asking anybody.
+  package let board: Board
+  private let descriptor: Int32
+  private var input: [UInt8] = []
+
+  /// Connects to the mount at a path.
+  ///
+  /// Throws one line where there is none, or none that may be talked to.
+  package init(mountPoint: String) throws(HostError) {
+    let address = try ControlAddress.find(mountPoint: mountPoint)
+    guard var name = sockaddr_un(path: address.socket) else {
+      throw HostError("\(address.socket) is too long for a socket's name")
+    }
+    let descriptor = socket(
+      AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { throw HostError("socket: \(SystemError(number: errno))") }
+    guard name.withAddress({ connect(descriptor, $0, $1) }) == 0 else {
+      let number = errno
+      close(descriptor)
+      throw HostError(
+        "the mount at \(mountPoint) does not answer: \(SystemError(number: number))")
+    }
+    do throws(HostError) { board = try Board.open(address.board, create: false) } catch {
+      close(descriptor)
+      throw error
+    }
+    self.descriptor = descriptor
+  }
+
+  deinit { close(descriptor) }
+
+  /// Sends a message; one that cannot be sent will be noticed when the answer is read.
+  package func send(_ message: JSON) {
+    let bytes = message.text + [UInt8(ascii: "\n")]
+    var sent = 0
+    while sent < bytes.count {
+      let count = bytes.withUnsafeBytes {
+        Glibc.send(
+          descriptor, $0.baseAddress.map { $0 + sent }, $0.count - sent,
+          Int32(MSG_NOSIGNAL))
+      }
+      if count < 0 && errno != EINTR { return }
+      sent += max(count, 0)
+    }
+  }
+
+  /// What came of waiting.
+  package enum Event: Equatable {
+    /// A whole line, without its end.
+    case line([UInt8])
+    /// Nothing came in time.
+    case silence
+    /// Ctrl-C.
+    case interrupted
+    /// The mount is gone, or lets nobody in.
+    case closed
+  }
+
+  /// Waits for the next line, at most so many seconds.
+  package func receive(within seconds: Double = .infinity) -> Event {
+    let deadline = Double(monotonicNanoseconds()) / 1e9 + seconds
+    while true {
+      if let end = input.firstIndex(of: UInt8(ascii: "\n")) {
+        let line = Array(input[..<end])
+        input.removeFirst(end + 1)
+        return .line(line)
+      }
+      if Interrupt.take() { return .interrupted }
+      let left = deadline - Double(monotonicNanoseconds()) / 1e9
+      if left <= 0 { return .silence }
+      var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+      // In short pieces: a signal may come just before the call, and would not end it.
+      guard poll(&watched, 1, Int32(min(left, 0.2) * 1000) + 1) > 0 else { continue }
+      var piece = [UInt8](repeating: 0, count: 1 << 16)
+      let count = recv(descriptor, &piece, piece.count, 0)
+      if count == 0 || count < 0 && errno != EINTR { return .closed }
+      input += piece.prefix(max(count, 0))
+    }
+  }
+
+  /// Says hello; nil where nobody answers in time: something holds the mount up.
+  package func greet(within seconds: Double = 1) throws(HostError) -> JSON? {
+    send(["do": "hello"])
+    switch receive(within: seconds) {
+    case .line(let line): return JSON(parsing: line)
+    case .silence, .interrupted: return nil
+    case .closed: throw HostError("the mount let nobody in, or was just unmounted")
+    }
+  }
+
+  /// What holds the mount up, as the notice board has it: the same work for a while.
+  package func holder(for milliseconds: UInt32 = 100) -> String? {
+    let first = board.read()
+    usleep(milliseconds * 1000)
+    let second = board.read()
+    guard first == second, let work = second.work else { return nil }
+    if second.pid == 0 { return work }
+    let name = CommandNames.name(of: second.pid)
+    return "\(work), for \(name) (pid \(second.pid))"
+  }
+}
+
+/// Ctrl-C, for clients: it is looked at where they wait.
+package enum Interrupt {
+  private static let hasCome = Atomic<Bool>(false)
+
+  /// Lets Ctrl-C be looked at instead of ending the process.
+  package static func install() {
+    var action = sigaction()
+    action.__sigaction_handler.sa_handler = { _ in
+      Interrupt.hasCome.store(true, ordering: .relaxed)
+    }
+    sigaction(SIGINT, &action, nil)
+  }
+
+  /// Whether it has come since the last time.
+  package static func take() -> Bool { hasCome.exchange(false, ordering: .relaxed) }
+}

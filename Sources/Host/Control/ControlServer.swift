@@ -1,0 +1,170 @@
+// The control socket: through it a mount can be looked into, by whoever mounted it.
+//
+// Invariants: everything here happens on the VM's thread, between two operations; the waiter only says
+// when to look. A client is served only if the kernel says that it is the user who mounts, or root.
+
+import CLinux
+import Glibc
+import Ruby
+
+/// Listens for clients and does what they ask.
+final class ControlServer {
+  unowned let host: Host
+  let board: Board
+  private let address: ControlAddress
+  private let listener: Int32
+  /// The socket's file, to be told from a later mount's of the same name.
+  private let inode: ino_t
+  private let ticket: Ticket
+  private var connections: [ObjectIdentifier: ControlConnection] = [:]
+
+  /// More clients than this at once are turned away.
+  private static let mostConnections = 64
+
+  /// Opens the socket of a mount; one that a dead process left behind is replaced.
+  ///
+  /// Throws one line where that cannot be done.
+  init(_ host: Host, device: String) throws(HostError) {
+    let address = try ControlAddress.make(device: device)
+    self.host = host
+    self.address = address
+    listener = try ControlServer.listen(at: address.socket)
+    do throws(HostError) { board = try Board.open(address.board, create: true) } catch {
+      Glibc.close(listener)
+      throw error
+    }
+    inode = ControlServer.inode(address.socket)
+    ticket = host.makeTicket()
+    host.watchers[ticket] = { [unowned self] _ in accept() }
+    host.waiter.watch(listener, ticket)
+  }
+
+  private static func listen(at path: String) throws(HostError) -> Int32 {
+    // No other live mount has this device number, so whose socket it was is gone.
+    unlink(path)
+    let descriptor = socket(
+      AF_UNIX,
+      Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        | Int32(SOCK_NONBLOCK.rawValue), 0)
+    guard descriptor >= 0 else { throw HostError("socket: \(SystemError(number: errno))") }
+    guard var name = sockaddr_un(path: path) else {
+      Glibc.close(descriptor)
+      throw HostError("\(path) is too long for a socket's name")
+    }
+    let mask = umask(0o177)
+    let isBound = name.withAddress { bind(descriptor, $0, $1) } == 0
+    umask(mask)
+    guard isBound, Glibc.listen(descriptor, 16) == 0 else {
+      let number = errno
+      Glibc.close(descriptor)
+      throw HostError("\(path): \(SystemError(number: number))")
+    }
+    return descriptor
+  }
+
+  /// Takes the socket away and lets every client go.
+  func close() {
+    for connection in connections.values {
+      _ = connection.flush()
+      end(connection)
+    }
+    host.waiter.unwatch(ticket)
+    host.watchers[ticket] = nil
+    Glibc.close(listener)
+    guard ControlServer.inode(address.socket) == inode else { return }
+    unlink(address.socket)
+    unlink(address.board)
+  }
+
+  private static func inode(_ path: String) -> ino_t {
+    var information = stat()
+    return lstat(path, &information) == 0 ? information.st_ino : 0
+  }
+
+  // MARK: Clients
+
+  private func accept() {
+    defer { host.waiter.rearm(ticket) }
+    while true {
+      let descriptor = Glibc.accept(listener, nil, nil)
+      guard descriptor >= 0 else {
+        if errno == EINTR || errno == ECONNABORTED { continue }
+        // EAGAIN: that was all. Without descriptors (EMFILE) the client has to wait.
+        return
+      }
+      _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+      var pid: pid_t = 0
+      var uid: uid_t = 0
+      guard clinux_peer(descriptor, &pid, &uid) == 0, uid == getuid() || uid == 0,
+        connections.count < ControlServer.mostConnections
+      else {
+        Glibc.close(descriptor)
+        continue
+      }
+      let connection = ControlConnection(
+        descriptor, pid: pid, uid: uid, readTicket: host.makeTicket())
+      connections[ObjectIdentifier(connection)] = connection
+      host.watchers[connection.readTicket] = { [unowned self] _ in read(connection) }
+      host.waiter.watch(descriptor, connection.readTicket)
+    }
+  }
+
+  private func read(_ connection: ControlConnection) {
+    guard let lines = connection.receive() else { return end(connection) }
+    for line in lines where connection.isOpen {
+      obey(JSON(parsing: line) ?? .null, connection)
+    }
+    flush(connection)
+    if connection.isOpen { host.waiter.rearm(connection.readTicket) }
+  }
+
+  /// Sends what is pending, now or as the client makes room.
+  func flush(_ connection: ControlConnection) {
+    guard connection.flush(), connection.writeTicket == nil else { return }
+    let ticket = host.makeTicket()
+    connection.writeTicket = ticket
+    host.watchers[ticket] = { [unowned self] _ in
+      host.watchers[ticket] = nil
+      connection.writeTicket = nil
+      if connection.isOpen { flush(connection) }
+    }
+    host.waiter.begin(
+      .descriptors([WatchedDescriptor(connection.descriptor, .writable)], timeout: nil), ticket)
+  }
+
+  private func end(_ connection: ControlConnection) {
+    connections[ObjectIdentifier(connection)] = nil
+    for ticket in [connection.readTicket, connection.writeTicket].compactMap({ $0 }) {
+      host.waiter.cancel(ticket)
+      host.watchers[ticket] = nil
+    }
+    connection.close()
+    if let console = connection.console.take() { host.close(console) }
+    if let sink = connection.sink.take() { host.tracer.remove(sink) }
+    if let feed = connection.statistics.take() { host.stop(feed) }
+  }
+
+  // MARK: Requests
+
+  private func obey(_ message: JSON, _ connection: ControlConnection) {
+    switch message["do"]?.string {
+    case "hello":
+      connection.send([
+        "pid": .integer(Int(getpid())), "script": .string(host.configuration.script),
+        "mountpoint": .string(host.mountPoint ?? ""),
+      ])
+    case "evaluate":
+      host.evaluate(message["source"]?.string ?? "", for: connection)
+    case "complete":
+      host.complete(message["text"]?.string ?? "", for: connection)
+    case "interrupt":
+      if let console = connection.console { host.interrupt(console) }
+    case "trace":
+      host.trace(message, for: connection)
+    case "stats":
+      host.feedStatistics(to: connection, every: message["interval"]?.double ?? 1)
+    default:
+      connection.send(["error": "not a request that a mount understands"])
+    }
+  }
+}

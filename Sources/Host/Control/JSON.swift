@@ -1,0 +1,141 @@
+// Messages between a mount and its clients are JSON, one object a line.
+
+import CJansson
+
+/// A JSON value, as messages are made of.
+package enum JSON: Equatable, Sendable {
+  case null
+  case bool(Bool)
+  case integer(Int)
+  case number(Double)
+  case string(String)
+  case array([JSON])
+  case object([String: JSON])
+
+  /// Reads one JSON text; nil where it is none. json_loadb() of Jansson.
+  package init?(parsing text: some Sequence<UInt8>) {
+    var failure = json_error_t()
+    let root = Array(text).withUnsafeBytes { bytes -> UnsafeMutablePointer<json_t>? in
+      guard let start = bytes.baseAddress else { return nil }
+      return json_loadb(
+        start.assumingMemoryBound(to: CChar.self), bytes.count, Int(JSON_DECODE_ANY), &failure)
+    }
+    guard let root else { return nil }
+    defer { json_decref(root) }
+    self = JSON(root)
+  }
+
+  private init(_ json: UnsafeMutablePointer<json_t>) {
+    switch json.pointee.type {
+    case JSON_OBJECT:
+      var members: [String: JSON] = [:]
+      var place = json_object_iter(json)
+      while let current = place {
+        if let name = json_object_iter_key(current), let value = json_object_iter_value(current) {
+          members[String(cString: name)] = JSON(value)
+        }
+        place = json_object_iter_next(json, current)
+      }
+      self = .object(members)
+    case JSON_ARRAY:
+      self = .array(
+        (0..<json_array_size(json)).compactMap { json_array_get(json, $0).map(JSON.init) })
+    case JSON_STRING:
+      let bytes = UnsafeRawBufferPointer(
+        start: json_string_value(json), count: json_string_length(json))
+      self = .string(String(decoding: bytes, as: UTF8.self))
+    case JSON_INTEGER: self = .integer(Int(json_integer_value(json)))
+    case JSON_REAL: self = .number(json_real_value(json))
+    case JSON_TRUE: self = .bool(true)
+    case JSON_FALSE: self = .bool(false)
+    default: self = .null
+    }
+  }
+
+  // MARK: Looking inside
+
+  /// A member of an object; nil where there is none, and for anything else.
+  package subscript(name: String) -> JSON? {
+    if case .object(let members) = self { members[name] } else { nil }
+  }
+  package var string: String? { if case .string(let text) = self { text } else { nil } }
+  package var integer: Int? { if case .integer(let number) = self { number } else { nil } }
+  package var bool: Bool? { if case .bool(let flag) = self { flag } else { nil } }
+  package var array: [JSON]? { if case .array(let values) = self { values } else { nil } }
+  /// A number of either kind.
+  package var double: Double? {
+    switch self {
+    case .integer(let number): Double(number)
+    case .number(let number): number
+    default: nil
+    }
+  }
+
+  // MARK: Writing
+
+  /// The text, on one line, with the names of an object in alphabetical order.
+  package var text: [UInt8] {
+    var out: [UInt8] = []
+    write(to: &out)
+    return out
+  }
+
+  private func write(to out: inout [UInt8]) {
+    switch self {
+    case .null: out += "null".utf8
+    case .bool(let flag): out += (flag ? "true" : "false").utf8
+    case .integer(let number): out += "\(number)".utf8
+    // JSON has no words for what is no number.
+    case .number(let number): out += (number.isFinite ? "\(number)" : "null").utf8
+    case .string(let text): JSON.write(text.utf8, to: &out)
+    case .array(let values):
+      out.append(UInt8(ascii: "["))
+      for (index, value) in values.enumerated() {
+        if index > 0 { out.append(UInt8(ascii: ",")) }
+        value.write(to: &out)
+      }
+      out.append(UInt8(ascii: "]"))
+    case .object(let members):
+      out.append(UInt8(ascii: "{"))
+      for (index, member) in members.sorted(by: { $0.key < $1.key }).enumerated() {
+        if index > 0 { out.append(UInt8(ascii: ",")) }
+        JSON.write(member.key.utf8, to: &out)
+        out.append(UInt8(ascii: ":"))
+        member.value.write(to: &out)
+      }
+      out.append(UInt8(ascii: "}"))
+    }
+  }
+
+  /// Writes a string in quotes; the bytes must be UTF-8.
+  static func write(_ bytes: some Sequence<UInt8>, to out: inout [UInt8]) {
+    let digits = Array("0123456789abcdef".utf8)
+    out.append(UInt8(ascii: "\""))
+    for byte in bytes {
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+        out.append(UInt8(ascii: "\\"))
+        out.append(byte)
+      case UInt8(ascii: "\n"): out += "\\n".utf8
+      case 0..<0x20, 0x7F:
+        out += "\\u00".utf8
+        out.append(digits[Int(byte >> 4)])
+        out.append(digits[Int(byte & 15)])
+      default: out.append(byte)
+      }
+    }
+    out.append(UInt8(ascii: "\""))
+  }
+}
+
+extension JSON: ExpressibleByStringLiteral, ExpressibleByBooleanLiteral,
+  ExpressibleByIntegerLiteral, ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral
+{
+  package init(stringLiteral text: String) { self = .string(text) }
+  package init(booleanLiteral flag: Bool) { self = .bool(flag) }
+  package init(integerLiteral number: Int) { self = .integer(number) }
+  package init(arrayLiteral values: JSON...) { self = .array(values) }
+  package init(dictionaryLiteral members: (String, JSON)...) {
+    self = .object(Dictionary(members) { _, last in last })
+  }
+}
