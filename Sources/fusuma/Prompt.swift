@@ -106,10 +106,9 @@ struct Prompt {
         client.board.interrupt()
         patience = Prompt.patience
       case .silence:
-        let holder = client.holder().map { "\($0) holds the mount up" } ?? "the mount is busy"
         say(
-          "\(holder), and mruby does not let running Ruby be interrupted: it goes on until it calls "
-            + "something of the host's, or ends")
+          "the mount is held up by \(client.holder()), and running Ruby cannot be interrupted by mruby "
+            + "before it calls something of the host's")
         patience = .infinity
       case .line(let line):
         if let step = show(JSON(parsing: line) ?? .null) { return step }

@@ -57,7 +57,8 @@ enum Held {
 
   /// Says what holds a mount up.
   static func say(_ client: ControlClient, _ mountPoint: String) {
-    let holder = client.holder().map { "held up by \($0)" } ?? "busy"
-    Terminal.write("fusuma: \(mountPoint) does not answer: \(holder)\n", to: STDERR_FILENO)
+    Terminal.write(
+      "fusuma: \(mountPoint) does not answer: it is held up by \(client.holder())\n",
+      to: STDERR_FILENO)
   }
 }

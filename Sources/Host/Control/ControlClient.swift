@@ -96,15 +96,17 @@ package final class ControlClient {
     }
   }
 
-  /// What holds the mount up, as the notice board has it: the same work for a while.
-  package func holder(for milliseconds: UInt32 = 100) -> String? {
+  /// What holds the mount up, as the notice board has it: work that goes on for a while.
+  package func holder() -> String {
     let first = board.read()
-    usleep(milliseconds * 1000)
+    usleep(100_000)
     let second = board.read()
-    guard first == second, let work = second.work else { return nil }
-    if second.pid == 0 { return work }
-    let name = CommandNames.name(of: second.pid)
-    return "\(work), for \(name) (pid \(second.pid))"
+    guard first == second, let work = second.work else { return "other work" }
+    switch second.pid {
+    case 0: return work
+    case getpid(): return "this line"
+    default: return "\(work) for \(CommandNames.name(of: second.pid)) (pid \(second.pid))"
+    }
   }
 }
 

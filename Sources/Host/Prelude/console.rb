@@ -98,7 +98,7 @@ module FUSE
       colons = word.rindex("::")
       if dot && (colons.nil? || dot > colons)
         prefix = word[0..dot]
-        methods_of(value_of(word[0...dot])).map { |name| prefix + name.to_s }
+        methods_of(value_of(word[0...dot]), prefix == word).map { |name| prefix + name.to_s }
       elsif colons && colons > 0
         prefix = word[0..colons + 1]
         owner = value_of(word[0...colons])
@@ -112,8 +112,12 @@ module FUSE
 
     TOPLEVEL = $__fusuma_eval.call("self", NAME)
 
-    def methods_of(object)
-      object.nil? ? [] : object.methods.select { |name| word?(name.to_s[0]) }
+    # With `own` those that every object has are left out.
+    def methods_of(object, own = false)
+      return [] if object.nil?
+      names = object.methods
+      names -= (object.is_a?(Module) ? Module : Object).instance_methods if own
+      names.select { |name| word?(name.to_s[0]) }
     rescue NoMethodError
       []
     end

@@ -168,6 +168,15 @@ module Kernel
     nil
   end
 
+  # Through $stdout, as Ruby has it, so that it may be another IO; mruby's own write past it.
+  def puts(*objects)
+    $stdout.puts(*objects)
+  end
+
+  def print(*objects)
+    $stdout.print(*objects)
+  end
+
   def p(*objects)
     objects.each { |object| $stdout.puts object.inspect }
     objects.size > 1 ? objects : objects[0]
