@@ -113,6 +113,8 @@ package final class Host: Operations {
     let errno: Name
     let time: Name
     let slice: Name
+    let dup: Name
+    let toArray: Name
     let call: Name
   }
 
@@ -129,7 +131,8 @@ package final class Host: Operations {
       names = Names(
         new: vm.name("new"),
         setPath: vm.name("path="), errno: vm.name("errno"), time: vm.name("__time"),
-        slice: vm.name("slice"), call: vm.name("call"))
+        slice: vm.name("slice"), dup: vm.name("dup"), toArray: vm.name("to_a"),
+        call: vm.name("call"))
       let scope = vm.openScope()
       defer { vm.closeScope(scope) }
       try Surroundings.define(in: vm)

@@ -13,19 +13,13 @@ final class OpenHandle {
   /// of a whole file sees one content, whatever the script answers next.
   var snapshot: VM.Root?
   /// A directory's names as on_readdir answered them when it was last read from its beginning.
-  var listing: [ListedName]?
+  var listing: VM.Root?
 
   init(node: Node, flags: Int32, object: VM.Root?) {
     self.node = node
     self.flags = flags
     self.object = object
   }
-}
-
-/// A name of a listing, with its attributes where the script handed them over.
-struct ListedName {
-  let name: FileName
-  let stat: StatLike?
 }
 
 /// The open handles of a mount by their numbers, which begin with 1: 0 is none.

@@ -98,6 +98,8 @@ extension Host {
       stop(status: status)
       return Errno(EIO)
     }
+    // Whoever waited when the mount ended has nothing to be blamed for.
+    if isUnmounted(exception) { return Errno(EINTR) }
     reporter.report(vm.describe(exception), in: hook, path: node?.pathText)
     return Errno(EIO)
   }

@@ -34,7 +34,7 @@ struct Options {
     connection.autoInvalidateData = false
     // Otherwise the kernel asks for the attribute security.capability before each write.
     connection.handleKillPrivileges = true
-    connection.readdirplus = .auto
+    connection.readdirplus = .yes
   }
 
   /// Sets one of FUSE's settings, by its name in the script.

@@ -58,101 +58,80 @@ extension Host {
     guard let turn = begin(.readdir, request), let node = node(id, for: turn) else { return }
     note(turn, node, .range(size, offset))
     guard let handle = handles[file.handle] else { return fail(turn, Errno(EBADF)) }
-    if offset > 0, let listing = handle.listing {
-      return list(turn, node, listing, size, offset, withEntries)
+    if offset > 0, handle.listing != nil {
+      return list(Listing(turn, node, handle, size, offset, withEntries))
     }
     call(turn, .readdir, on: node, [object(handle.object)]) { [self] answer throws(Errno) in
-      let listing = try listing(of: answer)
-      handle.listing = listing
-      list(turn, node, listing, size, offset, withEntries)
+      try keep(answer, in: handle)
+      list(Listing(turn, node, handle, size, offset, withEntries))
     }
   }
 
-  /// Reads what on_readdir answered: names, [name, stat] pairs, or a Hash of them.
-  private func listing(of answer: Answer) throws(Errno) -> [ListedName] {
+  /// Keeps what on_readdir answered, names, [name, stat] pairs or a Hash of them, as an Array of its
+  /// own: what the script does to its list later does not move the names that are still to come.
+  private func keep(_ answer: Answer, in handle: OpenHandle) throws(Errno) {
     let value = try value(of: answer)
     if value.isNil { throw Errno(ENOENT) }
-    var listing: [ListedName] = []
-    switch value.kind {
-    case .array:
-      listing.reserveCapacity(value.count ?? 0)
-      for element in value.elements ?? [] {
-        if element.kind == .array, element.count == 2 {
-          try add(element[0], element[1], to: &listing, answer)
-        } else {
-          try add(element, .nil, to: &listing, answer)
-        }
-      }
-    case .hash:
-      var pairs: [(Value, Value)] = []
-      do throws(RubyException) {
-        for key in try vm.keys(of: value) { pairs.append((key, try vm.get(key, from: value))) }
-      } catch {
-        throw errno(of: error, in: answer.hook.name, node: answer.node)
-      }
-      for (name, stat) in pairs { try add(name, stat, to: &listing, answer) }
-    default:
-      throw wrong(answer, value)
+    guard value.kind == .array || value.kind == .hash else { throw wrong(answer, value) }
+    do throws(RubyException) {
+      let copy = try vm.send(value, value.kind == .hash ? names.toArray : names.dup)
+      if let old = handle.listing.take() { vm.release(old) }
+      handle.listing = try vm.retain(copy)
+    } catch {
+      throw errno(of: error, in: answer.hook.name, node: answer.node)
     }
-    return listing
   }
 
-  private func add(
-    _ name: Value, _ stat: Value, to listing: inout [ListedName], _ answer: Answer
-  ) throws(Errno) {
-    guard let bytes = name.symbol.map({ [UInt8](vm.text($0).utf8) }) ?? name.bytes,
-      (1...FileName.longest).contains(bytes.count), !bytes.contains(0),
-      !bytes.contains(UInt8(ascii: "/"))
-    else {
-      throw wrong(
-        answer, name, "names of 1 to \(FileName.longest) bytes without a slash or NUL")
-    }
-    // The kernel is given these two by the host.
-    if bytes == [UInt8(ascii: ".")] || bytes == Array("..".utf8) { return }
-    let stat: StatLike? = stat.isNil ? nil : try statLike(stat, answer)
-    listing.append(ListedName(name: FileName(bytes), stat: stat))
-  }
-
-  /// Answers with as much of a listing as fits from an offset on. Offset 0 is ".", 1 is "..".
-  private func list(
-    _ turn: Turn, _ node: Node, _ listing: [ListedName], _ size: Int, _ offset: Int64,
-    _ withEntries: Bool
-  ) {
-    directoryBuffer.removeAll(limit: size)
+  /// One request for a piece of a listing. Offset 0 is ".", 1 is "..", and then come the names.
+  private struct Listing {
+    let turn: Turn
+    let node: Node
+    let handle: OpenHandle
+    let size: Int
+    let offset: Int
+    let withEntries: Bool
+    /// The nodes that the kernel is handed, each of which is a look-up.
     var entered: [Node] = []
-    let dots: [FileName] = [FileName([UInt8(ascii: ".")]), FileName(Array("..".utf8))]
-    var index = Int(clamping: max(offset, 0))
+
+    init(
+      _ turn: Turn, _ node: Node, _ handle: OpenHandle, _ size: Int, _ offset: Int64,
+      _ withEntries: Bool
+    ) {
+      self.turn = turn
+      self.node = node
+      self.handle = handle
+      self.size = size
+      self.offset = Int(clamping: max(offset, 0))
+      self.withEntries = withEntries
+    }
+  }
+
+  /// Answers with as much of a listing as fits.
+  ///
+  /// A name is read from the script's own Array when it is handed over: a directory of a million
+  /// names is not copied first.
+  private func list(_ request: Listing) {
+    guard let root = request.handle.listing else { return fail(request.turn, Errno(EBADF)) }
+    var listing = request
+    let dots = 2
+    directoryBuffer.removeAll(limit: listing.size)
     do throws(Errno) {
-      listing: while index < listing.count + dots.count {
-        let next = Int64(index + 1)
-        let fits: Bool
-        if index < dots.count {
-          var attributes = Attributes()
-          attributes.ino = index == 0 ? node.id : node.places.first?.parent.id ?? node.id
-          attributes.mode = S_IFDIR
-          fits = try add(dots[index], Entry(node: 0, attributes: attributes), next, withEntries)
-        } else {
-          let listed = listing[index - dots.count]
-          let (entry, child) = entry(for: listed, under: node, withEntries: withEntries)
-          fits = try add(listed.name, entry, next, withEntries)
-          if let child {
-            if fits {
-              child.lookups += 1
-              entered.append(child)
-            } else {
-              tree.discardIfUnused(child)
-            }
-          }
-        }
-        if !fits { break listing }
+      let names = vm[root]
+      let count = (names.count ?? 0) + dots
+      var index = listing.offset
+      while index < count {
+        let fits =
+          index < dots
+          ? try addDots(index, in: listing)
+          : try add(names[index - dots], next: index + 1, to: &listing)
+        if !fits { break }
         index += 1
       }
     } catch {
-      forgetLookups(of: entered)
-      return fail(turn, error)
+      forgetLookups(of: listing.entered)
+      return fail(listing.turn, error)
     }
-    let taken = answer(turn) { directoryBuffer.answer($0) }
-    if !taken { forgetLookups(of: entered) }
+    if !answer(listing.turn, { directoryBuffer.answer($0) }) { forgetLookups(of: listing.entered) }
   }
 
   private func forgetLookups(of nodes: [Node]) {
@@ -162,43 +141,93 @@ extension Host {
     }
   }
 
-  private func add(
-    _ name: FileName, _ entry: Entry, _ next: Int64, _ withEntries: Bool
-  ) throws(Errno) -> Bool {
-    // withUnsafeBytes of an Array forgets what type is thrown.
-    let result: Result<Bool, Errno> = name.bytes.withUnsafeBytes { bytes in
-      Result { () throws(Errno) in
-        withEntries
-          ? try directoryBuffer.addPlus(bytes, entry, next: next)
-          : try directoryBuffer.add(
-            bytes, ino: entry.attributes.ino, mode: entry.attributes.mode, next: next)
-      }
-    }
-    return try result.get()
+  private func addDots(_ index: Int, in listing: Listing) throws(Errno) -> Bool {
+    let parent = listing.node.places.first?.parent ?? listing.node
+    let entry = Host.nameless(
+      ino: index == 0 ? listing.node.id : parent.id, mode: S_IFDIR)
+    let name: StaticString = index == 0 ? "." : ".."
+    return try add(
+      UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), entry,
+      next: index + 1, listing)
   }
 
-  /// The entry of a listed name; a look-up of the node that it comes with, where the script handed
-  /// over attributes and the kernel asked for them.
-  private func entry(
-    for listed: ListedName, under parent: Node, withEntries: Bool
-  ) -> (Entry, Node?) {
-    let known = tree.child(of: parent, named: listed.name)
-    guard let stat = listed.stat else {
-      var attributes = Attributes()
-      attributes.ino = known?.id ?? Host.unknownInode
-      attributes.mode = (known?.attributes?.mode ?? 0) & S_IFMT
-      return (Entry(node: 0, attributes: attributes), nil)
+  /// Adds one element of what on_readdir answered; false where it does not fit any more.
+  private func add(_ element: Value, next: Int, to listing: inout Listing) throws(Errno) -> Bool {
+    let isPair = element.kind == .array && element.count == 2
+    let name = isPair ? element[0] : element
+    let stat = isPair ? element[1] : .nil
+    let bytes = name.symbol.map { FileName([UInt8](vm.text($0).utf8)) }
+    let answer = Answer(
+      turn: listing.turn, hook: .readdir, node: listing.node, result: .value(element))
+    func add(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Bool {
+      guard (1...FileName.longest).contains(bytes.count), !bytes.contains(0),
+        !bytes.contains(UInt8(ascii: "/"))
+      else {
+        throw wrong(
+          answer, name, "names of 1 to \(FileName.longest) bytes without a slash or NUL")
+      }
+      // The kernel is given "." and ".." by the host.
+      if bytes.elementsEqual(".".utf8) || bytes.elementsEqual("..".utf8) { return true }
+      return try self.add(bytes, stat, answer, next: next, to: &listing)
     }
-    guard withEntries else {
-      var attributes = Attributes()
-      attributes.ino = stat.ino ?? known?.id ?? Host.unknownInode
-      attributes.mode = stat.mode & S_IFMT
-      return (Entry(node: 0, attributes: attributes), nil)
+    if let bytes { return try bytes.withBytes(add) }
+    guard let fits = try name.withBytes(add) else {
+      throw wrong(answer, name, AnswerKind.names.expectation)
     }
-    let node = known ?? tree.add(listed.name, under: parent)
-    return (entry(node, attributes(from: stat, of: node)), node)
+    return fits
+  }
+
+  /// Adds a name, with its entry where the script handed over attributes and the kernel asked for
+  /// them: that is a look-up of a node.
+  private func add(
+    _ name: UnsafeRawBufferPointer, _ stat: Value, _ answer: Answer, next: Int,
+    to listing: inout Listing
+  ) throws(Errno) -> Bool {
+    let parent = listing.node
+    guard !stat.isNil, listing.withEntries else {
+      let known =
+        parent.children.isEmpty
+        ? nil : tree.child(of: parent, named: FileName([UInt8](name)))
+      let mode = try stat.isNil ? known?.attributes?.mode ?? 0 : statLike(stat, answer).mode
+      let entry = Host.nameless(ino: known?.id ?? Host.unknownInode, mode: mode)
+      return try add(name, entry, next: next, listing)
+    }
+    let fileName = FileName([UInt8](name))
+    let stat = try statLike(stat, answer)
+    let node = tree.child(of: parent, named: fileName) ?? tree.add(fileName, under: parent)
+    var entry = entry(node, attributes(from: stat, of: node))
+    entry.attributeTimeout = max(entry.attributeTimeout, Host.listingTimeout)
+    entry.entryTimeout = max(entry.entryTimeout, Host.listingTimeout)
+    guard try add(name, entry, next: next, listing) else {
+      tree.discardIfUnused(node)
+      return false
+    }
+    node.lookups += 1
+    listing.entered.append(node)
+    return true
+  }
+
+  private func add(
+    _ name: UnsafeRawBufferPointer, _ entry: Entry, next: Int, _ listing: Listing
+  ) throws(Errno) -> Bool {
+    listing.withEntries
+      ? try directoryBuffer.addPlus(name, entry, next: Int64(next))
+      : try directoryBuffer.add(
+        name, ino: entry.attributes.ino, mode: entry.attributes.mode, next: Int64(next))
+  }
+
+  /// An entry that is no look-up: it tells a number and a type only.
+  private static func nameless(ino: UInt64, mode: UInt32) -> Entry {
+    var attributes = Attributes()
+    attributes.ino = ino
+    attributes.mode = mode & S_IFMT
+    return Entry(node: 0, attributes: attributes)
   }
 
   /// What a listing says of a name that has no node yet; 0 would hide it from some programs.
   private static let unknownInode: UInt64 = 0xffff_ffff
+
+  /// How long attributes hold that came with a listing, in seconds, at the least: long enough for
+  /// `ls -l` to use them, also where nothing else is to be cached.
+  private static let listingTimeout = 0.1
 }

@@ -189,6 +189,7 @@ extension Host {
     guard let handle = handles.remove(number) else { return }
     if let object = handle.object { vm.release(object) }
     if let snapshot = handle.snapshot { vm.release(snapshot) }
+    if let listing = handle.listing { vm.release(listing) }
     let node = handle.node
     node.holds -= 1
     node.openFiles -= 1

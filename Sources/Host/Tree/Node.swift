@@ -18,6 +18,14 @@ struct FileName: Hashable {
   /// The longest name that a directory can hold, in bytes (NAME_MAX).
   static let longest = 255
 
+  /// Lends the bytes. (Array's own forgets what type of error is thrown.)
+  func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws(Errno) -> R) throws(Errno) -> R {
+    let result: Result<R, Errno> = bytes.withUnsafeBytes { bytes in
+      Result { () throws(Errno) in try body(bytes) }
+    }
+    return try result.get()
+  }
+
   func hash(into hasher: inout Hasher) {
     bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
   }
