@@ -14,6 +14,8 @@ final class OpenHandle {
   var snapshot: VM.Root?
   /// A directory's names as on_readdir answered them when it was last read from its beginning.
   var listing: VM.Root?
+  /// Whether that listing goes with attributes, and whether its first name goes without.
+  var listingHas = (entries: true, testsFirst: false)
 
   init(node: Node, flags: Int32, object: VM.Root?) {
     self.node = node

@@ -63,6 +63,7 @@ extension Host {
     }
     call(turn, .readdir, on: node, [object(handle.object)]) { [self] answer throws(Errno) in
       try keep(answer, in: handle)
+      if withEntries { handle.listingHas = node.listingHabit.begin() }
       list(Listing(turn, node, handle, size, offset, withEntries))
     }
   }
@@ -113,17 +114,16 @@ extension Host {
   private func list(_ request: Listing) {
     guard let root = request.handle.listing else { return fail(request.turn, Errno(EBADF)) }
     var listing = request
-    let dots = 2
     directoryBuffer.removeAll(limit: listing.size)
     do throws(Errno) {
       let names = vm[root]
-      let count = (names.count ?? 0) + dots
+      let count = (names.count ?? 0) + Host.dots
       var index = listing.offset
       while index < count {
         let fits =
-          index < dots
+          index < Host.dots
           ? try addDots(index, in: listing)
-          : try add(names[index - dots], next: index + 1, to: &listing)
+          : try add(names[index - Host.dots], next: index + 1, to: &listing)
         if !fits { break }
         index += 1
       }
@@ -184,13 +184,10 @@ extension Host {
     to listing: inout Listing
   ) throws(Errno) -> Bool {
     let parent = listing.node
-    guard !stat.isNil, listing.withEntries else {
-      let known =
-        parent.children.isEmpty
-        ? nil : tree.child(of: parent, named: FileName([UInt8](name)))
-      let mode = try stat.isNil ? known?.attributes?.mode ?? 0 : statLike(stat, answer).mode
-      let entry = Host.nameless(ino: known?.id ?? Host.unknownInode, mode: mode)
-      return try add(name, entry, next: next, listing)
+    let has = listing.handle.listingHas
+    let isTest = has.testsFirst && next == Host.dots + 1
+    guard !stat.isNil, listing.withEntries, has.entries, !isTest else {
+      return try add(name, Host.nameless(ino: Host.unknownInode, mode: 0), next: next, listing)
     }
     let fileName = FileName([UInt8](name))
     let stat = try statLike(stat, answer)
@@ -224,7 +221,10 @@ extension Host {
     return Entry(node: 0, attributes: attributes)
   }
 
-  /// What a listing says of a name that has no node yet; 0 would hide it from some programs.
+  /// How many names come before those of the script.
+  private static let dots = 2
+
+  /// What a listing says of a name that goes without attributes; 0 would hide it from some programs.
   private static let unknownInode: UInt64 = 0xffff_ffff
 
   /// How long attributes hold that came with a listing, in seconds, at the least: long enough for

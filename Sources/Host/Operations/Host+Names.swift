@@ -13,6 +13,7 @@ extension Host {
     else { return }
     let node = findOrAdd(place, in: turn)
     note(turn, node)
+    parent.listingHabit.looked()
     call(turn, .getattr, on: node) { [self] answer throws(Errno) in
       guard let node = answer.node else { throw Errno(ESTALE) }
       guard let attributes = try attributes(in: answer, of: node) else {

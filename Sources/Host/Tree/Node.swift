@@ -66,6 +66,8 @@ final class Node {
   /// The script gave no size, so reads go past the kernel's cache, and the size is found by reading.
   var hasUnknownSize = false
   var measuredSize: Int64?
+  /// For a directory: whether those who list it look at its files.
+  var listingHabit = ListingHabit()
   /// When it last changed and was last read, as far as the host knows: for scripts that keep no times.
   var modified: Timestamp?
   var accessed: Timestamp?
