@@ -82,9 +82,11 @@ module FUSE
 
   # Extended attributes. The kernel has checked who may do what.
   module Xattrs
+    # Not "system.": to store an access control list would not make it count.
+    NAMESPACES = ["user.", "trusted.", "security."]
+
     def on_setxattr(name, value, flags)
-      # What it means to have an access control list is nothing that storing one would bring about.
-      return -Errno::EOPNOTSUPP::Errno if name.start_with?("system.")
+      return -Errno::EOPNOTSUPP::Errno unless NAMESPACES.any? { |space| name.start_with?(space) }
       @xattrs ||= {}
       return -Errno::EEXIST::Errno if flags & XATTR_CREATE != 0 && @xattrs.key?(name)
       return -Errno::ENODATA::Errno if flags & XATTR_REPLACE != 0 && !@xattrs.key?(name)
@@ -132,8 +134,8 @@ module FUSE
     PAGE = 64 * 1024
     # Also what stands for a page that is reserved and still empty.
     ZEROS = ("\0" * PAGE).freeze
-    # Longer than any file.
-    FOREVER = 1 << 62
+    # Where no file reaches to.
+    FOREVER = (1 << 62) - 1 + (1 << 62)
 
     # The length of the file, and how much of it is there.
     attr_reader :size, :bytes
@@ -173,24 +175,13 @@ module FUSE
     end
 
     def truncate(size)
-      erase(size, FOREVER)
+      cut(size, FOREVER)
       @size = size
     end
 
     # Makes a hole; pages that are wholly inside of it are given back.
     def erase(offset, length)
-      finish = offset + length
-      pages_between(offset / PAGE, (finish - 1) / PAGE).each do |index|
-        page = @pages[index]
-        first = offset - index * PAGE
-        first = 0 if first < 0
-        last = finish - index * PAGE
-        if last >= page.size
-          resize(index, first) if first < page.size
-        elsif !page.equal?(ZEROS)
-          put(index, first, ZEROS[0, last - first])
-        end
-      end
+      cut(offset, offset + length)
     end
 
     # Sees to it that writing to this range will not run out of room.
@@ -206,7 +197,7 @@ module FUSE
 
     # Where data (SEEK_DATA) or a hole (SEEK_HOLE) begins, from an offset on; nil if nowhere.
     def seek(offset, whence)
-      return nil if offset >= @size
+      return nil unless offset.between?(0, @size - 1)
       index = offset / PAGE
       index = whence == SEEK_DATA ? next_data(index) : next_hole(index)
       return whence == SEEK_HOLE ? @size : nil if index.nil? || index * PAGE >= @size
@@ -236,6 +227,21 @@ module FUSE
       page = @pages[index]
       page = @pages[index] = page.dup if page.frozen?
       page[start, piece.size] = piece
+    end
+
+    # Makes everything from an offset up to another zeros.
+    def cut(offset, finish)
+      pages_between(offset / PAGE, (finish - 1) / PAGE).each do |index|
+        page = @pages[index]
+        first = offset - index * PAGE
+        first = 0 if first < 0
+        last = finish - index * PAGE
+        if last >= page.size
+          resize(index, first) if first < page.size
+        elsif !page.equal?(ZEROS)
+          put(index, first, ZEROS[0, last - first])
+        end
+      end
     end
 
     # Makes a page at least so long.

@@ -46,15 +46,18 @@ final class Comparison {
     return nil
   }
 
-  /// Waits until the clock has ticked that filesystems take their times from.
+  /// Waits until the clock has ticked that filesystems take their times from; twice, because a time
+  /// may also have been taken a little ahead of it.
   private static func waitForTick() {
     func now() -> [Int] {
       var time = timespec()
       clock_gettime(CLOCK_REALTIME_COARSE, &time)
       return [time.tv_sec, time.tv_nsec]
     }
-    let before = now()
-    while now() == before { usleep(500) }
+    for _ in 0..<2 {
+      let before = now()
+      while now() == before { usleep(500) }
+    }
   }
 
   /// The shortest sequence that still makes a difference, as far as leaving actions out finds one.
