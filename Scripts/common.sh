@@ -12,7 +12,7 @@ build_packages=(
 # The programs that the tests, and the benchmark's C side, are made of.
 # shellcheck disable=SC2034
 test_packages=(
-  attr curl fio gcc git libc6-dev procps rsync shellcheck sqlite3 stress-ng tar vim
+  attr bc curl fio gcc git libc6-dev make perl procps rsync shellcheck sqlite3 stress-ng tar vim
 )
 
 # Says one line on stderr; stdout belongs to the program that is run.
