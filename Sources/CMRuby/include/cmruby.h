@@ -232,4 +232,36 @@ cmr_members cmr_read_members(
 /// Forgets which class has which members: for after code was evaluated anew.
 void cmr_forget_members(cmr_vm *vm);
 
+// MARK: The world (world.c, definitions.c)
+
+/// A copy of what all classes and modules consist of (methods, constants, variables, ancestors) and
+/// of the global variables. Objects are not copied.
+typedef struct cmr_world cmr_world;
+
+/// Takes down the world as it is, after a full collection; NULL when out of memory.
+cmr_world *_Nullable cmr_world_save(cmr_vm *vm);
+void cmr_world_free(cmr_vm *vm, cmr_world *world);
+/// Puts everything back as it was when `world` was saved; `now` is a world just saved. Classes that
+/// were made since become garbage.
+cmr_result cmr_world_restore(cmr_vm *vm, const cmr_world *world, const cmr_world *now);
+/// Gives the classes of `now` the methods and ancestors that they had in `base`; those that are not
+/// in `base` lose all of them. Constants and variables stay.
+cmr_result cmr_world_clear(cmr_vm *vm, const cmr_world *base, const cmr_world *now);
+/// Takes away the constants of `before` that are neither in `base`, nor among `names`, an Array of
+/// Symbols, nor have another value since.
+cmr_result cmr_world_prune(
+    cmr_vm *vm, const cmr_world *base, const cmr_world *before, cmr_value names);
+
+typedef enum {
+  CMR_CHANGED,
+  CMR_ADDED,
+  CMR_REMOVED,
+} cmr_change_kind;
+/// An Array of [method, kind] for the methods that differ, such as ["Hello#on_read", CMR_CHANGED].
+cmr_result cmr_world_changes(cmr_vm *vm, const cmr_world *before, const cmr_world *after);
+
+/// The constants that a source assigns, as Symbols; `:const_set` among them says that there may be
+/// others. Empty where it does not parse.
+cmr_result cmr_definitions(cmr_vm *vm, cmr_bytes source, const char *file);
+
 #pragma clang assume_nonnull end
