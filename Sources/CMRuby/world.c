@@ -171,7 +171,9 @@ static void keep_alive(mrb_state *mrb, cmr_world *world) {
   for (size_t i = 0; i < world->methods.count; i++) {
     mrb_method_t body = ITEM(struct method, world->methods, i).body;
     if (MRB_METHOD_UNDEF_P(body) || !MRB_METHOD_PROC_P(body)) continue;
-    mrb_ary_push(mrb, alive, mrb_obj_value((struct RProc *)MRB_METHOD_PROC(body)));
+    struct RProc *proc = (struct RProc *)MRB_METHOD_PROC(body);
+    // mruby's own library lies in read-only memory, and lives for ever.
+    if (proc->color != MRB_GC_RED) mrb_ary_push(mrb, alive, mrb_obj_value(proc));
   }
   for (size_t i = 0; i < world->variables.count; i++) {
     mrb_ary_push(mrb, alive, ITEM(struct variable, world->variables, i).value);
@@ -480,7 +482,10 @@ static void tell(
   if (owner) klass = (struct RClass *)owner;
   mrb_value text = mrb_str_new(mrb, NULL, 0);
   if (!is_singleton || owner) {
-    mrb_str_cat_str(mrb, text, mrb_class_path(mrb, klass));
+    mrb_value path = mrb_class_path(mrb, klass);
+    // A class without a name is told of by what inherits from it.
+    if (!mrb_string_p(path)) return;
+    mrb_str_cat_str(mrb, text, path);
     mrb_str_cat_cstr(mrb, text, is_singleton ? "." : "#");
   }
   mrb_str_cat_str(mrb, text, mrb_sym_str(mrb, name));

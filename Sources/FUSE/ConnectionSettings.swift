@@ -4,7 +4,7 @@ import CFuse
 ///
 /// The defaults are libfuse's, except that a request which a filesystem has to answer itself is only
 /// asked for when it is switched on, and that opening with O_TRUNC arrives as a setattr.
-package struct ConnectionSettings: Sendable {
+package struct ConnectionSettings: Sendable, Equatable {
   /// When a directory is listed with the attributes of its files.
   package enum ReaddirPlus: String, Sendable {
     /// Never; the default.

@@ -45,10 +45,22 @@ package final class Host: Operations {
   /// The way in for those who want to look inside; nil where it could not be opened.
   var control: ControlServer?
   /// Background work that waits for the mount.
-  var spawned: [VM.Root] = []
+  var spawned: [Spawned] = []
 
   // The script and its mount.
   var scriptTurn: Turn?
+  /// How the script ended; nil while it has not.
+  var ending: Ending?
+  /// What there was before the script.
+  var base: World?
+  /// The script is being evaluated again.
+  var isReloading = false
+  var watch: SourceWatch?
+  /// A file of the script has changed, and it will be loaded again in a moment.
+  var isReloadDue = false
+  /// A directory of the script's files is gone, and looked for.
+  var isSearching = false
+  var isInBackground = false
   var wantsMount = false
   var session: Session?
   var mountPoint: String?
@@ -78,8 +90,13 @@ package final class Host: Operations {
     package var trace: Trace?
     /// Told once the mount is live, with its path.
     package var onLive: (@Sendable (String) -> Void)?
+    /// Load the script again whenever one of its files changes.
+    package var watch = false
 
     package init(script: String) { self.script = script }
+
+    /// The script's name without the directories before it.
+    var scriptName: Substring { script.split(separator: "/").last ?? script[...] }
   }
 
   /// A trace that the command line asks for.

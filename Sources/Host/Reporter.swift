@@ -157,21 +157,19 @@ package enum SourceFile {
     guard descriptor >= 0 else { throw SystemError(number: errno) }
     defer { close(descriptor) }
     var content: [UInt8] = []
-    let piece = 1 << 16
     while true {
-      let start = content.count
-      var count = 0
-      content.append(contentsOf: repeatElement(0, count: piece))
-      content.withUnsafeMutableBytes { bytes in
-        guard let base = bytes.baseAddress else { return }
+      var number: Int32 = 0
+      let piece = [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, count in
+        var got = 0
         repeat {
-          count = Glibc.read(descriptor, base + start, piece)
-        } while count < 0 && errno == EINTR
+          got = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+        } while got < 0 && errno == EINTR
+        number = got < 0 ? errno : 0
+        count = max(got, 0)
       }
-      let number = errno
-      content.removeLast(piece - max(count, 0))
-      if count < 0 { throw SystemError(number: number) }
-      if count == 0 { return content }
+      if number != 0 { throw SystemError(number: number) }
+      if piece.isEmpty { return content }
+      content += piece
     }
   }
 }

@@ -4,30 +4,21 @@ import FUSE
 import Glibc
 import Ruby
 
+/// How a script came to its end.
+enum Ending {
+  case returned
+  case exited(Int32)
+  case failed
+}
+
 extension Host {
   /// Runs the script to its end, with the mount in the middle; answers the exit status.
   ///
   /// Throws where there is nothing to run: one clear line.
   package func run() throws(HostError) -> Int32 {
-    let source = try readScript()
-    try prepare()
-    var ending: Ending?
-    guard let turn = begin(.script) else { throw HostError("there is not enough memory") }
-    scriptTurn = turn
+    if configuration.watch { beginWatching() }
+    try load()
     defer { scriptTurn = nil }
-    do throws(RubyException) {
-      let scope = vm.openScope()
-      defer { vm.closeScope(scope) }
-      let arguments: [Argument] = [
-        .value(try vm.string(source)), .value(try vm.string(configuration.script)),
-      ]
-      run(turn, vm[classes.fuse], vm.name("__run_script"), arguments) { [self] answer in
-        ending = end(of: answer)
-        finish(turn)
-      }
-    } catch {
-      throw HostError(vm.describe(error).message)
-    }
     var mountStatus: Int32?
     if wantsMount {
       wantsMount = false
@@ -35,7 +26,8 @@ extension Host {
         reporter.say(error.description)
         mountStatus = error.status
       }
-      vm.scope { resume(turn, with: integer(mountStatus ?? 0)) }
+      // Not necessarily the turn that began: a reload puts another in its place.
+      if let scriptTurn { vm.scope { resume(scriptTurn, with: integer(mountStatus ?? 0)) } }
     }
     let atExit = runAtExit()
     switch ending {
@@ -48,25 +40,57 @@ extension Host {
     }
   }
 
+  /// Runs the script until it calls FUSE.run, or to its end where it does not.
+  func load() throws(HostError) {
+    let source = try readSource(configuration.script)
+    do throws(RubyException) {
+      try vm.scope { () throws(RubyException) in
+        try setArguments()
+        try vm.send(vm[classes.fuse], "__begin_loading")
+      }
+    } catch {
+      throw HostError(vm.describe(error).message)
+    }
+    do throws(VM.OutOfMemory) { base = try World(of: vm) } catch {
+      throw HostError("there is not enough memory")
+    }
+    guard let turn = begin(.script) else { throw HostError("there is not enough memory") }
+    scriptTurn = turn
+    do throws(RubyException) {
+      try run(source, in: turn) { [self] answer in ending = end(of: answer) }
+    } catch {
+      throw HostError(vm.describe(error).message)
+    }
+  }
+
+  /// Evaluates the script's source in a turn, which then is at FUSE.run, or over.
+  func run(
+    _ source: [UInt8], in turn: Turn, atEnd: @escaping (Answer) -> Void
+  ) throws(RubyException) {
+    let scope = vm.openScope()
+    defer { vm.closeScope(scope) }
+    let arguments: [Argument] = [
+      .value(try vm.string(source)), .value(try vm.string(configuration.script)),
+    ]
+    run(turn, vm[classes.fuse], vm.name("__run_script"), arguments) { [self] answer in
+      atEnd(answer)
+      finish(turn)
+    }
+  }
+
   /// A small number is a value without an allocation, so this cannot fail.
   private func integer(_ number: Int32) -> Value { (try? vm.integer(Int(number))) ?? .nil }
 
-  private enum Ending {
-    case returned
-    case exited(Int32)
-    case failed
-  }
-
-  private func end(of answer: Answer) -> Ending {
+  /// What a script's end means; an exception is reported.
+  func end(of answer: Answer) -> Ending {
     guard case .raised(let exception) = answer.result else { return .returned }
     if let status = exitStatus(exception) { return .exited(status) }
     reporter.report(script: vm.describe(exception))
     return .failed
   }
 
-  /// Reads the script and parses it.
-  func readScript() throws(HostError) -> [UInt8] {
-    let path = configuration.script
+  /// Reads a file of the script's and parses it.
+  func readSource(_ path: String) throws(HostError) -> [UInt8] {
     let source: [UInt8]
     do throws(SystemError) { source = try SourceFile.read(path) } catch {
       throw HostError("cannot read the script \(path): \(error)")
@@ -75,21 +99,14 @@ extension Host {
     return source
   }
 
-  /// ARGV, $0, and where `require` looks.
-  private func prepare() throws(HostError) {
-    let scope = vm.openScope()
-    defer { vm.closeScope(scope) }
-    do throws(RubyException) {
-      let arguments = try vm.array([])
-      for argument in configuration.arguments {
-        try vm.push(try vm.string(argument), onto: arguments)
-      }
-      try vm.setConstant("ARGV", to: arguments)
-      try vm.send(
-        vm[classes.fuse], "__begin_script", [try vm.string(configuration.script)])
-    } catch {
-      throw HostError(vm.describe(error).message)
+  /// ARGV and $0.
+  func setArguments() throws(RubyException) {
+    let arguments = try vm.array([])
+    for argument in configuration.arguments {
+      try vm.push(try vm.string(argument), onto: arguments)
     }
+    try vm.setConstant("ARGV", to: arguments)
+    try vm.send(vm[classes.fuse], "__begin_script", [try vm.string(configuration.script)])
   }
 
   /// Runs what at_exit was given; answers the status that one of them asked for.

@@ -42,6 +42,8 @@ final class Turn {
   var wasToldOfEnd = false
   /// The console whose line it is.
   var console: Console?
+  /// Background work that the script itself began, not a hook: a reload begins it again.
+  var isScripts = false
   /// For the trace; nil while nobody looks.
   var record: TraceRecord?
 }
@@ -86,6 +88,7 @@ extension Host {
     turn.operation = operation
     turn.context = context
     turn.wasToldOfEnd = false
+    turn.isScripts = false
     liveTurns += 1
     if tracer.isOn { turn.record = TraceRecord() }
     return turn
@@ -311,4 +314,11 @@ extension Host {
 
   /// Ends a turn that has no request to answer.
   func finish(_ turn: Turn) { end(turn) }
+
+  /// Lets go of a turn that waits and is never to go on: not even its ensure clauses run.
+  func abandon(_ turn: Turn) {
+    turn.next = nil
+    liveTurns -= 1
+    if let fiber = turn.fiber.take() { vm.release(fiber) }
+  }
 }

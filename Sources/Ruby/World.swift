@@ -19,22 +19,27 @@ package final class World {
 
   deinit { cmr_world_free(vm.raw, raw) }
 
-  /// A method that differs between two worlds.
+  /// Something that differs between two worlds.
   package struct Change: Equatable {
     /// How it differs.
     package enum Kind: Int { case changed, added, removed }
-    /// `Class#method`, `Class.method`, or `method` for one of the top level.
-    package let method: String
+    /// Of a method `Class#method`, `Class.method`, or `method` for one of a singleton of no class.
+    package let name: String
     package let kind: Kind
+
+    package init(name: String, kind: Kind) {
+      self.name = name
+      self.kind = kind
+    }
   }
 
   /// The methods that differ from those of an earlier world. Attribute readers and writers of the
   /// same name do not differ, nor do methods that compile to the same code.
   package func changes(since earlier: World) throws(RubyException) -> [Change] {
     try vm.check(cmr_world_changes(vm.raw, earlier.raw, raw)).elements?.compactMap { pair in
-      guard let method = pair[0].text, let kind = pair[1].integer.flatMap(Change.Kind.init)
+      guard let name = pair[0].text, let kind = pair[1].integer.flatMap(Change.Kind.init)
       else { return nil }
-      return Change(method: method, kind: kind)
+      return Change(name: name, kind: kind)
     } ?? []
   }
 }

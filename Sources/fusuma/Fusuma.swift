@@ -11,7 +11,7 @@ struct Fusuma: ParsableCommand {
     commandName: "fusuma",
     abstract: "Mounts a filesystem that is written as a Ruby script.",
     usage: """
-      fusuma SCRIPT [MOUNTPOINT] [-o OPTIONS] [-f | -d] [--trace[=FILE]] [-- ARGV ...]
+      fusuma SCRIPT [MOUNTPOINT] [-o OPTIONS] [-f | -d] [--watch] [--trace[=FILE]] [-- ARGV ...]
       fusuma console SCRIPT [MOUNTPOINT]
       fusuma attach | trace | stats MOUNTPOINT
       fusuma help | version

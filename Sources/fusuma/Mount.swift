@@ -41,6 +41,9 @@ struct Mount: ParsableCommand {
 
   @OptionGroup var tracing: TraceOptions
 
+  @Flag(help: "Load the script again whenever it, or a file that it requires, is saved.")
+  var watch = false
+
   @Argument(parsing: .postTerminator, help: "What the script finds in ARGV.")
   var arguments: [String] = []
 
@@ -59,6 +62,7 @@ struct Mount: ParsableCommand {
       configuration.arguments = arguments
       configuration.daemonize = foreground ? false : background ? true : nil
       configuration.force = force
+      configuration.watch = watch
       if let trace {
         configuration.trace = Host.Trace(
           path: trace, format: tracing.format, filter: try tracing.filter)

@@ -15,6 +15,9 @@ extension Host {
     let point = try MountPoint(given, force: configuration.force)
     try startTrace()
     let session = try makeSession()
+    // From here on a signal must not leave a mount behind that nobody serves.
+    Wakeup.install(catching: Host.endings)
+    defer { Wakeup.uninstall(Host.endings) }
     do throws(MountError) {
       try session.mount(at: point.path)
     } catch {
@@ -32,35 +35,33 @@ extension Host {
         session.unmount()
         throw error
       }
+      isInBackground = true
     }
     do throws(WaiterFailure) { try waiter.start() } catch {
       session.unmount()
       throw HostError("\(error.call): \(String(cString: strerror(error.errno)))")
     }
+    serveWatch()
+    if mayReload { noteLoaded() }
     let status = serve(session, background)
+    watch = nil
     waiter.stop()
     return status
   }
 
   private func makeSession() throws(HostError) -> Session {
-    var connection = options.connection
-    let klass = vm[classes.klass]
-    connection.posixLocks =
-      vm.instances(of: klass, accept: hookNames[Hook.lock.rawValue]) != nil
-    connection.flockLocks =
-      vm.instances(of: klass, accept: hookNames[Hook.flock.rawValue]) != nil
     do throws(MountError) {
       return try Session(
         self,
         options: SessionOptions(
-          libraryOptions: options.mount.libraryOptions, connection: connection))
+          libraryOptions: options.mount.libraryOptions, connection: options.connection))
     } catch {
       throw HostError("mount options: \(error)")
     }
   }
 
   /// The script's settings, then the command line's options: what comes later counts.
-  private func readOptions() throws(HostError) -> Options {
+  func readOptions() throws(HostError) -> Options {
     let scope = vm.openScope()
     defer { vm.closeScope(scope) }
     var options = Options()
@@ -95,6 +96,12 @@ extension Host {
       }
     }
     options.settle()
+    // The kernel keeps locks by itself unless it is told at the mount that the script does.
+    let klass = vm[classes.klass]
+    options.connection.posixLocks =
+      vm.instances(of: klass, accept: hookNames[Hook.lock.rawValue]) != nil
+    options.connection.flockLocks =
+      vm.instances(of: klass, accept: hookNames[Hook.flock.rawValue]) != nil
     return options
   }
 

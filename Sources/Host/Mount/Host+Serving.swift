@@ -11,23 +11,19 @@ import Synchronization
 
 extension Host {
   /// Signals that end the mount.
-  private static let endings = [SIGINT, SIGTERM, SIGHUP]
+  static let endings = [SIGINT, SIGTERM, SIGHUP]
 
   /// Serves a mounted session until it is unmounted; answers the exit status.
   func serve(_ session: Session, _ background: Background?) -> Int32 {
     var background = background
     isServing = true
     stopStatus = nil
-    Wakeup.install(catching: Host.endings)
     Wakeup.watch(session.descriptor)
+    defer { Wakeup.watch(-1) }
     openControl()
-    defer {
-      Wakeup.watch(-1)
-      Wakeup.uninstall(Host.endings)
-    }
     var spinning = Spinning()
     loop: while !session.hasEnded {
-      if Wakeup.takeDue() { lookAround(session, isInBackground: background == nil) }
+      if Wakeup.takeDue() { lookAround() }
       if stopStatus != nil { break }
       if isInitialized, !isLive { becomeLive(&background) }
       guard mayReceive else {
@@ -103,9 +99,10 @@ extension Host {
   }
 
   /// Looks at everything that is not a request: outcomes, signals, new background work.
-  private func lookAround(_ session: Session, isInBackground: Bool) {
+  private func lookAround() {
     for number in Wakeup.takeSignals() where Host.endings.contains(number) {
-      stop(status: 0)
+      // In front it says that the terminal is gone.
+      if number == SIGHUP && isInBackground { reload() } else { stop(status: 0) }
     }
     if waiter.hasOutcomes { deliverOutcomes() }
     startSpawned()
@@ -115,21 +112,22 @@ extension Host {
   /// Starts the background work that was asked for.
   private func startSpawned() {
     while !spawned.isEmpty {
-      let block = spawned.removeFirst()
+      let work = spawned.removeFirst()
       guard let turn = begin(.background) else { continue }
-      run(turn, vm[block], names.call) { [self] answer throws(Errno) in
-        if case .raised(let exception) = answer.result, !isUnmounted(exception) {
+      turn.isScripts = work.isScripts
+      run(turn, vm[work.block], names.call) { [self] answer throws(Errno) in
+        if case .raised(let exception) = answer.result, !isToldToEnd(exception) {
           _ = errno(of: exception, in: "FUSE.spawn", node: nil)
         }
-        vm.release(block)
+        vm.release(work.block)
         finish(turn)
       }
     }
   }
 
-  /// Whether an exception only says that the mount ends.
-  func isUnmounted(_ exception: RubyException) -> Bool {
-    vm.className(of: exception.value) == "FUSE::Unmounted"
+  /// Whether an exception only says that the mount ends, or that background work has begun again.
+  func isToldToEnd(_ exception: RubyException) -> Bool {
+    ["FUSE::Unmounted", "FUSE::Reloaded"].contains(vm.className(of: exception.value))
   }
 
   // MARK: Beginning and end
@@ -145,13 +143,13 @@ extension Host {
   package func destroyed() {}
 
   /// Calls a method of the script's class, where it has it, as a turn of its own.
-  private func callOnClass(_ method: String, _ done: @escaping (Bool) -> Void) {
+  func callOnClass(_ method: String, _ done: @escaping (Bool) -> Void) {
     let klass = vm[classes.klass]
     let name = vm.name(method)
     guard vm.accepts(klass, name) != nil, let turn = begin(.background) else { return done(true) }
     run(turn, klass, name) { [self] answer throws(Errno) in
       var succeeded = true
-      if case .raised(let exception) = answer.result, !isUnmounted(exception) {
+      if case .raised(let exception) = answer.result, !isToldToEnd(exception) {
         _ = errno(of: exception, in: "self.\(method)", node: nil)
         succeeded = false
       }

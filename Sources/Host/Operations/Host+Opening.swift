@@ -131,7 +131,8 @@ extension Host {
     reply.handle = handles.add(OpenHandle(node: node, flags: flags, object: object))
     reply.directIO = reply.directIO || options.directIO || node.hasUnknownSize
     reply.keepCache = reply.keepCache || keepsCache(node)
-    reply.noFlush = !has(.flush, node) && !writesWhole(node)
+    // A reload may bring on_flush while the file is open.
+    reply.noFlush = !configuration.watch && !has(.flush, node) && !writesWhole(node)
     node.holds += 1
     node.openFiles += 1
     if flags & O_ACCMODE != O_RDONLY { node.openWriters += 1 }

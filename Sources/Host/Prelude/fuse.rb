@@ -55,10 +55,6 @@ module FUSE
       unless __takes_path?(klass)
         raise ArgumentError, "#{klass}.new is handed a path, so the class needs: def initialize(path)"
       end
-      if @reloading
-        @klass, @args = klass, args
-        return 0
-      end
       raise "FUSE.run was called a second time: one process serves one mount" if @klass
       @klass, @args = klass, args
       __wait(:mount)

@@ -32,12 +32,24 @@ module FUSE
     "rational", "complex", "time"]
 
   @at_exit = []
+  @sources = []
 
   class << self
+    # The files that were required or loaded, beside the script itself.
+    def __sources
+      @sources
+    end
+
+    # Reads a file that is to be evaluated, and remembers that it belongs to the script.
+    def __source(path)
+      @sources << path unless @sources.include?(path)
+      __read_source(path)
+    end
+
     # Evaluates a file once; a feature that raised may be required again.
     def __require(path)
       return false if $LOADED_FEATURES.include?(path)
-      source = __read_source(path)
+      source = __source(path)
       $LOADED_FEATURES << path
       begin
         __eval(source, path)
@@ -123,7 +135,7 @@ module Kernel
   def load(file, _wrap = false)
     path = FUSE.__find_source(file.to_s, ["."] + $LOAD_PATH, true)
     FUSE.__load_error(file) unless path
-    FUSE.__eval(FUSE.__read_source(path), path)
+    FUSE.__eval(FUSE.__source(path), path)
     true
   end
 

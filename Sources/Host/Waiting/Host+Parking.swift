@@ -48,7 +48,7 @@ extension Host {
     if turn.request != nil, turn.request?.isInterrupted == true {
       throw vm.systemError("interrupted", EINTR)
     }
-    guard isServing, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
+    guard isServing, !isReloading, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
       return try value(of: waiter.runInPlace(wait, kind == "http_next" ? ticket : nil))
     }
     turn.ticket = ticket
@@ -215,6 +215,15 @@ extension Host {
     parked[ticket] = nil
     waiter.cancel(ticket)
     vm.scope { resume(turn, with: vm.systemError("interrupted", EINTR).value) }
+  }
+
+  /// Tells the background work that the script began that it has begun again.
+  func endBackgroundWork() {
+    for (ticket, turn) in parked where turn.isScripts {
+      parked[ticket] = nil
+      waiter.cancel(ticket)
+      vm.scope { resume(turn, with: vm.exception("FUSE::Reloaded", "reloaded").value) }
+    }
   }
 
   /// Tells every hook that waits that the mount ends: an exception that its ensure clauses see.
