@@ -57,21 +57,25 @@ final class PreludeVM {
   // MARK: Turns
 
   private func start(_ source: [UInt8], _ file: String) throws -> VM.Root {
-    let fiber = try vm.retain(try vm.send(try vm.constant("FUSE"), "__new_turn"))
+    let fiber = try fiber(calling: "__eval", 2)
+    let fuse = try vm.constant("FUSE")
     let arguments: [Argument] = [
       .value(try vm.string(source)), .value(try vm.string(file)),
     ]
-    try run(fiber) { fuse, name in
-      arguments.withUnsafeBufferPointer { vm.call(vm[fiber], fuse, name, $0) }
-    }
+    run(fiber) { vm.call(vm[fiber], fuse, arguments, count: 2) }
     return fiber
   }
 
-  private func run(_ fiber: VM.Root, _ body: (Value, Name) -> TurnOutcome) throws {
-    let fuse = try vm.constant("FUSE")
+  private func fiber(calling method: String, _ count: Int) throws -> VM.Root {
+    let maker = try vm.send(
+      try vm.constant("FUSE"), "__fiber_maker", [vm.name(method).value, try vm.integer(count)])
+    return try vm.retain(try vm.send(maker, "call"))
+  }
+
+  private func run(_ fiber: VM.Root, _ body: () -> TurnOutcome) {
     let outer = running
     running = fiber
-    let outcome = body(fuse, vm.name("__eval"))
+    let outcome = body()
     running = outer
     if case .parked = outcome { return }
     // The first turn is known as the main one only once it has parked or ended.
@@ -81,9 +85,8 @@ final class PreludeVM {
   private func turn() throws {
     while !waiting.isEmpty {
       let block = waiting.removeFirst()
-      let fiber = try vm.retain(try vm.send(try vm.constant("FUSE"), "__new_turn"))
-      let none = UnsafeBufferPointer<Argument>(start: nil, count: 0)
-      try run(fiber) { _, _ in vm.call(vm[fiber], vm[block], vm.name("call"), none) }
+      let fiber = try fiber(calling: "call", 0)
+      run(fiber) { vm.call(vm[fiber], vm[block], [], count: 0) }
     }
     var descriptor = pollfd(fd: waiter.eventDescriptor, events: Int16(POLLIN), revents: 0)
     poll(&descriptor, 1, parked.isEmpty ? 0 : 10_000)
@@ -92,7 +95,7 @@ final class PreludeVM {
     for (ticket, outcome) in outcomes {
       guard let fiber = parked.removeValue(forKey: ticket) else { continue }
       let value = try value(of: outcome, ticket)
-      try run(fiber) { _, _ in vm.proceed(vm[fiber], with: value) }
+      run(fiber) { vm.proceed(vm[fiber], with: value) }
     }
   }
 
