@@ -99,7 +99,7 @@ extension Host {
       return Errno(EIO)
     }
     // Whoever waited when the mount ended has nothing to be blamed for.
-    if isUnmounted(exception) { return Errno(EINTR) }
+    if isToldToEnd(exception) { return Errno(EINTR) }
     reporter.report(vm.describe(exception), in: hook, path: node?.pathText)
     return Errno(EIO)
   }
