@@ -208,6 +208,15 @@ cmr_result cmr_exception(cmr_vm *vm, const char *klass, cmr_bytes message) {
   return cmr_guard(vm, make_exception, &(struct parts){.name = klass, .bytes = message});
 }
 
+static mrb_value forget_backtrace(mrb_state *mrb, void *data) {
+  mrb_iv_remove(mrb, cmr_unwrap(*(cmr_value *)data), mrb_intern_lit(mrb, "backtrace"));
+  return mrb_nil_value();
+}
+
+void cmr_forget_backtrace(cmr_vm *vm, cmr_value exception) {
+  cmr_guard(vm, forget_backtrace, &exception);
+}
+
 static mrb_value inspect(mrb_state *mrb, void *data) {
   return mrb_inspect(mrb, cmr_unwrap(((struct parts *)data)->receiver));
 }

@@ -115,6 +115,9 @@ extension VM {
   /// Whether the code that runs now could give away the turn of `fiber`.
   package func canPark(_ fiber: Value) -> Bool { cmr_can_park(raw, fiber.raw) }
 
+  /// Whether the fiber itself is running, and no other one inside it.
+  package func isCurrent(_ fiber: Value) -> Bool { cmr_is_current(raw, fiber.raw) }
+
   // MARK: Members
 
   /// Reads members of a stat-like by name, from a Hash or from any object's methods.

@@ -126,15 +126,46 @@ extension VM {
       decoding: UnsafeRawBufferPointer(start: bytes.start, count: bytes.count), as: UTF8.self)
   }
 
-  /// What `inspect` says of the object, cut to `limit` bytes; its class where `inspect` raises.
-  package func inspect(_ value: Value, limit: Int = .max) -> String {
+  /// What `inspect` says of the object; its class where `inspect` raises.
+  package func inspect(_ value: Value) -> String {
     let result = cmr_inspect(raw, value.raw)
     guard !result.raised, let text = Value(result.value).bytes else {
       return "#<\(className(of: value))>"
     }
-    return text.count <= limit
-      ? String(decoding: text, as: UTF8.self)
-      : String(decoding: text.prefix(limit), as: UTF8.self) + "..."
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// The same for people in a hurry: of a String no more than so many bytes, of an Array or Hash only
+  /// the first elements. What is left out is never looked at, however large it is.
+  package func inspect(_ value: Value, limit: Int) -> String {
+    scope {
+      switch value.kind {
+      case .string:
+        let total = value.withBytes(\.count) ?? 0
+        guard total > limit,
+          let start = value.withBytes({ [UInt8]($0.prefix(limit)) }),
+          let string = try? string(start)
+        else { break }
+        return "\(inspect(string))... (\(total) bytes)"
+      case .array:
+        guard let count = value.count else { break }
+        let shown = (0..<min(count, 4)).map { inspect(value[$0], limit: limit) }
+        return
+          "[\((shown + (count > 4 ? ["... (\(count) elements)"] : [])).joined(separator: ", "))]"
+      case .hash:
+        guard let keys = try? keys(of: value) else { break }
+        let shown = keys.prefix(4).map { key in
+          let member = (try? get(key, from: value)) ?? .nil
+          return "\(inspect(key, limit: limit))=>\(inspect(member, limit: limit))"
+        }
+        let rest = keys.count > 4 ? ["... (\(keys.count) elements)"] : []
+        return "{\((shown + rest).joined(separator: ", "))}"
+      default: break
+      }
+      let text = inspect(value)
+      return text.utf8.count <= limit
+        ? text : String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "..."
+    }
   }
 
   /// What `to_s` says of the object.
@@ -167,6 +198,8 @@ extension VM {
       let value = exception.value
       let message = (try? send(value, "message"))?.text
       let frames = (try? send(value, "backtrace"))?.elements ?? []
+      // mruby has one SystemStackError for all, which would keep the backtrace of its first use.
+      if className(of: value) == "SystemStackError" { cmr_forget_backtrace(raw, value.raw) }
       return ExceptionDescription(
         className: className(of: value), message: message ?? "",
         backtrace: frames.compactMap(\.text))

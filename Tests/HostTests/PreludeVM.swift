@@ -104,6 +104,9 @@ final class PreludeVM {
       vm.markRaised()
       return call[0]
     }
+    try vm.define("FUSE", "__at_turn?") { [unowned self] _ in
+      Value(running.map { vm.isCurrent(vm[$0]) } ?? false)
+    }
     try vm.define("FUSE", "__go") { [unowned self] call throws(RubyException) in
       waiting.append(try vm.retain(call.block))
       return .nil

@@ -154,6 +154,8 @@ cmr_result cmr_constant(cmr_vm *vm, cmr_value scope, const char *name);
 cmr_result cmr_constant_set(cmr_vm *vm, cmr_value scope, const char *name, cmr_value value);
 /// A new exception of the named class (RuntimeError where that is no exception class).
 cmr_result cmr_exception(cmr_vm *vm, const char *klass, cmr_bytes message);
+/// Lets the exception be raised again with a backtrace of its own.
+void cmr_forget_backtrace(cmr_vm *vm, cmr_value exception);
 cmr_result cmr_inspect(cmr_vm *vm, cmr_value value);
 cmr_result cmr_to_s(cmr_vm *vm, cmr_value value);
 
@@ -219,6 +221,8 @@ cmr_value cmr_parked(const cmr_vm *vm);
 /// Whether the running code could give its turn away: `fiber` is at its root, directly or through
 /// fibers of the script's own, and no C function stands between.
 bool cmr_can_park(const cmr_vm *vm, cmr_value fiber);
+/// Whether `fiber` itself is running, and no other one inside it.
+bool cmr_is_current(const cmr_vm *vm, cmr_value fiber);
 
 /// Reads members of a stat-like by name: from a Hash by Symbol or String key, from any other object
 /// by the methods that it has. Bit i of the answer says that `values[i]` was there. At most 32.

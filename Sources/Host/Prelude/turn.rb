@@ -1,7 +1,21 @@
 # Turns: every hook runs in a fiber, and a hook that waits gives its turn away.
 #
 # Natives used: FUSE.__raised(exception) -> exception (marks what is yielded next as an exception),
-# FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile.
+# FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile,
+# FUSE.__at_turn? -> whether the fiber that runs is the host's, none of the script's own.
+
+# The host's fibers yield to the host alone. A Fiber.yield of the script's outside of its own fibers
+# would leave a hook unfinished and hand its value to nobody: it raises, as it does in Ruby.
+class Fiber
+  class << self
+    alias __yield yield
+
+    def yield(*values)
+      raise FiberError, "can't yield from root fiber" if FUSE.__at_turn?
+      __yield(*values)
+    end
+  end
+end
 
 module FUSE
   # Makes what makes fibers that call one method, with so many arguments, again and again for as long
@@ -25,7 +39,7 @@ module FUSE
               result = FUSE.__raised(error)
             end
             error = #{resumed.split(", ").join(" = ")} = nil
-            #{resumed} = yielder.yield(result)
+            #{resumed} = yielder.__yield(result)
             result = nil
           end
         end
@@ -43,7 +57,7 @@ module FUSE
   # that comes instead of an outcome is raised here, in the code that waits.
   def self.__wait(kind, *args)
     outcome = __park(kind, args)
-    outcome = Fiber.yield(outcome) if outcome.equal?(PARKED)
+    outcome = Fiber.__yield(outcome) if outcome.equal?(PARKED)
     raise outcome if outcome.is_a?(Exception)
     outcome
   end
@@ -56,7 +70,7 @@ class Fiber
 
   def resume(*args)
     value = __resume(*args)
-    value = __resume(Fiber.yield(value)) while value.equal?(FUSE::PARKED)
+    value = __resume(Fiber.__yield(value)) while value.equal?(FUSE::PARKED)
     value
   end
 end

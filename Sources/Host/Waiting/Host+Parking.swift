@@ -19,6 +19,9 @@ extension Host {
       vm.markRaised()
       return call[0]
     }
+    try vm.define("FUSE", "__at_turn?") { [unowned self] _ in
+      Value(running?.fiber.map { vm.isCurrent(vm[$0]) } ?? false)
+    }
     try vm.define("FUSE", "__http_close") { [unowned self] call in
       if let number = call[0].integer {
         streams[UInt64(number)] = nil
