@@ -174,6 +174,14 @@ final class OpenFile {
     try write(Array(text.utf8), at: offset)
   }
 
+  /// Makes another system call with the descriptor.
+  @discardableResult
+  func call(_ body: (Int32) -> Int32) throws -> Int32 {
+    let result = body(descriptor)
+    guard result >= 0 else { throw SystemError() }
+    return result
+  }
+
   func close() throws {
     guard Glibc.close(take()) == 0 else { throw SystemError() }
   }
