@@ -37,6 +37,8 @@ package final class Host: Operations {
   var fibers = Fibers()
   var liveTurns = 0
   var parked: [Ticket: Turn] = [:]
+  /// How many waits have parked their turn so far.
+  var parkings = 0
   var lastTicket: UInt64 = 0
   /// Streaming requests that were asked for and not yet begun.
   var streams: [UInt64: HTTPRequest] = [:]

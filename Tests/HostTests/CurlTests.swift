@@ -166,7 +166,7 @@ import Testing
       try ruby(
         """
         n = 0
-        20.times { FUSE.__go { n += 1 if Curl.get('\(server.url())').status_code == 200 } }
+        20.times { FUSE.spawn { n += 1 if Curl.get('\(server.url())').status_code == 200 } }
         start = Process.clock_gettime(1)
         sleep 0.05 while n < 20
         Process.clock_gettime(1) - start < 2

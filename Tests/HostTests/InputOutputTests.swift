@@ -10,19 +10,19 @@ import Testing
 
   @Test func readingAPipeLetsOthersRun() throws {
     #expect(
-      try ruby("r, w = IO.pipe; FUSE.__go { 3.times { sleep 0.01; w.puts 'x' }; w.close }; r.read")
+      try ruby("r, w = IO.pipe; FUSE.spawn { 3.times { sleep 0.01; w.puts 'x' }; w.close }; r.read")
         == #""x\nx\nx\n""#)
     #expect(ruby.parkings >= 4)
     #expect(
       try ruby(
-        "r, w = IO.pipe; FUSE.__go { w << 'a'; sleep 0.01; w << \"b\\nc\" }; [r.gets, r.getc]")
+        "r, w = IO.pipe; FUSE.spawn { w << 'a'; sleep 0.01; w << \"b\\nc\" }; [r.gets, r.getc]")
         == #"["ab\n", "c"]"#)
   }
 
   @Test func writingMoreThanThereIsRoomForLetsOthersRun() throws {
     #expect(
       try ruby(
-        "r, w = IO.pipe; FUSE.__go { sleep 0.02; $n = r.read.size }; n = w.write('x' * 300000); w.close; sleep 0.02; [n, $n]"
+        "r, w = IO.pipe; FUSE.spawn { sleep 0.02; $n = r.read.size }; n = w.write('x' * 300000); w.close; sleep 0.02; [n, $n]"
       )
         == "[300000, 300000]")
   }
@@ -39,7 +39,7 @@ import Testing
     #expect(try ruby("R, W = IO.pipe; IO.select([R], nil, nil, 0.01)") == "nil")
     #expect(try ruby("IO.select([R], [W], nil, 1) == [[], [W], []]") == "true")
     #expect(
-      try ruby(#"FUSE.__go { sleep 0.01; W.write "a\nb\n" }; IO.select([R]) == [[R], [], []]"#)
+      try ruby(#"FUSE.spawn { sleep 0.01; W.write "a\nb\n" }; IO.select([R]) == [[R], [], []]"#)
         == "true")
     // The second line is in the buffer, where no descriptor tells of it.
     #expect(
@@ -77,12 +77,12 @@ import Testing
     #expect(try ruby("system('mkfifo', \(fifo))") == "true")
     #expect(
       try ruby(
-        "FUSE.__go { sleep 0.02; File.open(\(fifo), 'w') { |f| f.write 'in' } }; File.open(\(fifo)) { |f| f.read }"
+        "FUSE.spawn { sleep 0.02; File.open(\(fifo), 'w') { |f| f.write 'in' } }; File.open(\(fifo)) { |f| f.read }"
       )
         == #""in""#)
     #expect(
       try ruby(
-        "FUSE.__go { sleep 0.02; $read = File.open(\(fifo)) { |f| f.read } }; File.open(\(fifo), 'w') { |f| f.write 'out' }; sleep 0.02; $read"
+        "FUSE.spawn { sleep 0.02; $read = File.open(\(fifo)) { |f| f.read } }; File.open(\(fifo), 'w') { |f| f.write 'out' }; sleep 0.02; $read"
       )
         == #""out""#)
   }
@@ -95,7 +95,7 @@ import Testing
         a, b = [1, 2].map { File.open('\(folder.path)/lock', 'w') }
         a.flock(File::LOCK_EX)
         refused = b.flock(File::LOCK_EX | File::LOCK_NB)
-        FUSE.__go { sleep 0.03; $log = :unlocked; a.flock(File::LOCK_UN) }
+        FUSE.spawn { sleep 0.03; $log = :unlocked; a.flock(File::LOCK_UN) }
         [refused, b.flock(File::LOCK_EX), $log]
         """) == "[false, 0, :unlocked]")
   }
@@ -107,7 +107,7 @@ import Testing
       try ruby(
         """
         server = TCPServer.new('127.0.0.1', 0)
-        FUSE.__go do
+        FUSE.spawn do
           client = server.accept
           line = client.gets
           sleep 0.01
@@ -141,7 +141,7 @@ import Testing
       try ruby(
         """
         server = UNIXServer.new('\(folder.path)/s')
-        FUSE.__go { c = server.accept; $got = c.recv(100); c.send('pong', 0); c.close }
+        FUSE.spawn { c = server.accept; $got = c.recv(100); c.send('pong', 0); c.close }
         socket = UNIXSocket.new('\(folder.path)/s')
         socket.send('ping', 0)
         [socket.recvfrom(10)[0], $got]
@@ -151,12 +151,12 @@ import Testing
       try ruby(
         """
         server = nil
-        FUSE.__go { sleep 0.03; 10.times { server.accept } }
+        FUSE.spawn { sleep 0.03; 10.times { server.accept } }
         server = UNIXServer.new('\(folder.path)/t')
         (1..10).map { UNIXSocket.new('\(folder.path)/t') }.size
         """) == "10")
     #expect(
-      try ruby("a, b = UNIXSocket.pair; FUSE.__go { sleep 0.01; b << 'x'; b.close }; a.read")
+      try ruby("a, b = UNIXSocket.pair; FUSE.spawn { sleep 0.01; b << 'x'; b.close }; a.read")
         == #""x""#)
   }
 
@@ -166,7 +166,7 @@ import Testing
         """
         a = UDPSocket.new
         a.bind('127.0.0.1', 0)
-        FUSE.__go do
+        FUSE.spawn do
           sleep 0.01
           b = UDPSocket.new
           b.send('one', 0, '127.0.0.1', a.addr[1])
@@ -185,7 +185,7 @@ import Testing
         server.bind(Socket.sockaddr_in(0, '127.0.0.1'))
         server.listen(5)
         address = server.getsockname
-        FUSE.__go do
+        FUSE.spawn do
           sleep 0.01
           c = Socket.new(Socket::AF_INET, Socket::SOCK_STREAM, 0)
           c.connect(address)

@@ -96,8 +96,8 @@ import Testing
     let log = try ruby(
       """
       log = []
-      3.times { |i| FUSE.__go { system "sleep 0.#{3 - i}"; log << i } }
-      FUSE.__go { log << `sleep 0.05; echo quick`.chomp }
+      3.times { |i| FUSE.spawn { system "sleep 0.#{3 - i}"; log << i } }
+      FUSE.spawn { log << `sleep 0.05; echo quick`.chomp }
       system 'sleep 0.5'
       log
       """)

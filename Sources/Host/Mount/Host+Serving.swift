@@ -110,7 +110,7 @@ extension Host {
   }
 
   /// Starts the background work that was asked for.
-  private func startSpawned() {
+  func startSpawned() {
     while !spawned.isEmpty {
       let work = spawned.removeFirst()
       guard let turn = begin(.background) else { continue }

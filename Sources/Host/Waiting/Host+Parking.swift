@@ -58,6 +58,7 @@ extension Host {
     turn.waitsFor = wait
     turn.waitsSince = monotonicNanoseconds()
     parked[ticket] = turn
+    parkings += 1
     turn.request?.onInterrupt(ticket.rawValue)
     waiter.begin(wait, ticket)
     return vm.parked

@@ -61,7 +61,9 @@ enum Wakeup {
     isDue.store(true, ordering: .sequentiallyConsistent)
     let number = descriptor.load(ordering: .sequentiallyConsistent)
     if number >= 0 { setBlocking(false, number) }
+    // Before `install` nobody sleeps.
     let sleeper = pthread_t(thread.load(ordering: .acquiring))
+    guard sleeper != 0 else { return }
     if pthread_equal(sleeper, pthread_self()) == 0 { pthread_kill(sleeper, alarm) }
   }
 
