@@ -1,6 +1,7 @@
 // Open files and directories: what is kept between open and release.
 
 import FUSE
+import Glibc
 import Ruby
 
 /// One open file or directory; the kernel knows it by its number.
@@ -14,8 +15,6 @@ final class OpenHandle {
   var snapshot: VM.Root?
   /// A directory's names as on_readdir answered them when it was last read from its beginning.
   var listing: VM.Root?
-  /// How many changes there had been by then, as `Host.changes` counts.
-  var listedAt: UInt64 = 0
   /// Whether that listing goes with attributes, and whether its first name goes without.
   var listingHas = (entries: true, testsFirst: false)
 
@@ -61,10 +60,14 @@ struct Draft {
   /// was only truncated is handed over when it is closed for good, because the shell closes a copy of
   /// the descriptor between `>` and the first byte.
   var isWritten = false
+  /// The thread that wrote last. A flush by another process is none: it comes from every child that a
+  /// writer starts, in the middle of what it writes.
+  var writer: pid_t = 0
   /// Something has changed at all since it was last handed over.
   var isChanged = false
 
-  mutating func write(_ data: UnsafeRawBufferPointer, at offset: Int) {
+  mutating func write(_ data: UnsafeRawBufferPointer, at offset: Int, by writer: pid_t) {
+    self.writer = writer
     let end = offset + data.count
     if content.count < end {
       content.append(contentsOf: repeatElement(0, count: end - content.count))

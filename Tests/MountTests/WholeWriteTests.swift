@@ -131,6 +131,16 @@ import Testing
     }
   }
 
+  @Test func aChildOfTheWriterEndsNothing() throws {
+    try withMount(.source(Self.whole)) { mount in
+      // The child is born with the open file, and closes it before the second half is written.
+      try #expect(mount.sh("{ echo one; (exec 1>&-); echo two; } > file").status == 0)
+      expect(mount, [#"/file "one\ntwo\n""#])
+      try #expect(mount.sh("{ echo one; cat ../script.rb | head -n 1; } > file").status == 0)
+      try #expect(mount.read("file") == "one\nclass Whole\n")
+    }
+  }
+
   @Test func editorsAndCopiesWork() throws {
     try withMount(.source(Self.whole)) { mount in
       try #expect(mount.sh("printf 'from elsewhere' > ../part; cp ../part file").status == 0)

@@ -133,10 +133,11 @@ extension Host {
     _ turn: Turn, _ node: Node, _ data: UnsafeRawBufferPointer, _ offset: Int64?
   ) {
     let total = data.count
+    let writer = turn.context.pid
     func write(_ data: UnsafeRawBufferPointer) throws(Errno) {
       let start = offset.map { Int(clamping: $0) } ?? node.draft?.content.count ?? 0
       guard start >= 0, start <= Host.largestDraft - total else { throw Errno(EFBIG) }
-      node.draft?.write(data, at: start)
+      node.draft?.write(data, at: start, by: writer)
       changed(node)
       answer(turn, result: .success(total)) { $0.written(total) }
     }

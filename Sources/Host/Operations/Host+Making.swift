@@ -96,7 +96,6 @@ extension Host {
         try accept(answer)
         unlink(node, from: place)
         changed(parent)
-        changedAttributes(node)
         succeed(turn)
       }
     }
@@ -127,7 +126,6 @@ extension Host {
         }
         tree.link(node, as: place)
         changed(parent)
-        changedAttributes(node)
         attributes(of: node, in: turn) { [self] attributes throws(Errno) in
           enter(turn, node, try made(node, attributes, by: .link))
         }
@@ -186,8 +184,6 @@ extension Host {
       if exchange { tellPath(of: replaced) } else { release(replaced) }
     }
     tellPath(of: node)
-    changedAttributes(node)
-    if let replaced { changedAttributes(replaced) }
   }
 
   /// Tells the instance of a node and those below it their new path; one that cannot be told is

@@ -156,7 +156,9 @@ extension Host {
     let flush: Done = { [self] () throws(Errno) in
       act(turn, .flush, on: node, [self.object(object)])
     }
-    if let handle, handle.flags & O_ACCMODE != O_RDONLY, node.draft?.isWritten == true {
+    if let handle, handle.flags & O_ACCMODE != O_RDONLY, let draft = node.draft, draft.isWritten,
+      !ThreadGroup.differ(draft.writer, turn.context.pid)
+    {
       handOver(node, object, in: turn, next: flush)
     } else {
       act(turn, .flush, on: node, [self.object(object)])
