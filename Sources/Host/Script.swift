@@ -85,7 +85,7 @@ extension Host {
   func end(of answer: Answer) -> Ending {
     guard case .raised(let exception) = answer.result else { return .returned }
     if let status = exitStatus(exception) { return .exited(status) }
-    reporter.report(script: vm.describe(exception))
+    reporter.report(script: vm.describe(exception), hint: hint(exception))
     return .failed
   }
 

@@ -15,7 +15,7 @@ enum Surroundings {
     ("process.rb", PackageResources.process_rb), ("json.rb", PackageResources.json_rb),
     ("http.rb", PackageResources.http_rb), ("curl.rb", PackageResources.curl_rb),
     ("blocks.rb", PackageResources.blocks_rb), ("console.rb", PackageResources.console_rb),
-    ("reload.rb", PackageResources.reload_rb),
+    ("reload.rb", PackageResources.reload_rb), ("messages.rb", PackageResources.messages_rb),
   ]
 
   /// Fills a new VM.

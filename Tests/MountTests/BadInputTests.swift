@@ -84,7 +84,7 @@ import Testing
     try refuses(
       ["script.rb", "mnt"], script: "FUSE.run 12\n",
       says: "fusuma: script.rb:1: FUSE.run needs the class that describes the filesystem, not 12 "
-        + "(TypeError)", "  > 1 | FUSE.run 12", "    2 | ")
+        + "(TypeError)", "  > 1 | FUSE.run 12")
   }
 
   @Test func theClassTakesNoPath() throws {

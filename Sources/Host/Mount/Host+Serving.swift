@@ -18,6 +18,9 @@ extension Host {
     var background = background
     isServing = true
     stopStatus = nil
+    reporter.later = { [unowned self] seconds in
+      after(seconds) { [unowned self] in reporter.tellRepetitions() }
+    }
     Wakeup.watch(session.descriptor)
     defer { Wakeup.watch(-1) }
     openControl()
@@ -178,6 +181,8 @@ extension Host {
     breakWaits()
     pump(nil, until: monotonicNanoseconds() + Host.graceForHooks) { self.parked.isEmpty }
     isServing = false
+    reporter.later = { _ in }
+    reporter.tellRepetitions()
     abandonParked()
     releaseEverything()
     return stopStatus ?? 0

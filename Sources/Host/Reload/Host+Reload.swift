@@ -18,8 +18,8 @@ import Ruby
 
 /// Why a script could not be loaded again.
 private enum ReloadFailure: Error {
-  /// It raised.
   case raised(VM.ExceptionDescription)
+  case notRuby(VM.SyntaxError)
   case other(String)
 }
 
@@ -53,6 +53,7 @@ extension Host {
       } catch {
         switch error {
         case .raised(let exception): reporter.report(script: exception)
+        case .notRuby(let error): reporter.report(error)
         case .other(let message): reporter.say(message)
         }
         reporter.say("not reloaded: what was there before stays in force")
@@ -62,7 +63,12 @@ extension Host {
   }
 
   private func parsed(_ file: String) throws(ReloadFailure) -> [UInt8] {
-    do throws(HostError) { return try readSource(file) } catch { throw .other(error.description) }
+    let source: [UInt8]
+    do throws(SystemError) { source = try SourceFile.read(file) } catch {
+      throw .other("cannot read \(file): \(error)")
+    }
+    if let error = vm.syntaxError(in: source, file: file) { throw .notRuby(error) }
+    return source
   }
 
   /// The files that the script required or loaded.

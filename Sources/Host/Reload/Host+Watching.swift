@@ -34,7 +34,7 @@ extension Host {
   private func noticeChange() {
     guard !isReloadDue else { return }
     isReloadDue = true
-    later(Host.settling) { [unowned self] in
+    after(Host.settling) { [unowned self] in
       isReloadDue = false
       guard isInitialized else { return noticeChange() }
       _ = watch?.takeChanges()
@@ -49,19 +49,10 @@ extension Host {
       return
     }
     isSearching = true
-    later(Host.searching) { [unowned self] in
+    after(Host.searching) { [unowned self] in
       isSearching = false
       findSources()
       if !isSearching { noticeChange() }
     }
-  }
-
-  private func later(_ seconds: Double, _ body: @escaping () -> Void) {
-    let ticket = makeTicket()
-    watchers[ticket] = { [unowned self] _ in
-      watchers[ticket] = nil
-      body()
-    }
-    waiter.begin(.timer(seconds: seconds), ticket)
   }
 }

@@ -248,4 +248,14 @@ extension Host {
       return error.value
     }
   }
+
+  /// Does something after so many seconds, while the mount lives.
+  func after(_ seconds: Double, _ body: @escaping () -> Void) {
+    let ticket = makeTicket()
+    watchers[ticket] = { [unowned self] _ in
+      watchers[ticket] = nil
+      body()
+    }
+    waiter.begin(.timer(seconds: seconds), ticket)
+  }
 }

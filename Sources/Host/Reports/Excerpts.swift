@@ -1,0 +1,63 @@
+// The script's own lines, as a report shows them.
+
+/// Somewhere in a source.
+struct Place: Equatable {
+  let file: String
+  let line: Int
+  /// From 1 on; nil where only the line is known.
+  var column: Int?
+
+  init(file: String, line: Int, column: Int? = nil) {
+    self.file = file
+    self.line = line
+    self.column = column
+  }
+
+  /// The place of a frame of a backtrace: "file:line" or "file:line:in method".
+  init?(frame: String) {
+    let place = frame.split(separator: ":in ", maxSplits: 1).first ?? ""
+    guard let colon = place.lastIndex(of: ":"),
+      let line = Int(place[place.index(after: colon)...])
+    else { return nil }
+    self.init(file: String(place[..<colon]), line: line)
+  }
+}
+
+/// Shows lines of sources, each file read once.
+struct Excerpts {
+  private var sources: [String: [Substring]] = [:]
+
+  /// The lines around a place, which is marked; empty where they cannot be had.
+  mutating func around(_ place: Place, _ ink: Ink) -> String {
+    let lines = lines(of: place.file)
+    guard place.line >= 1, place.line <= lines.count else { return "" }
+    let first = max(place.line - 1, 1)
+    let last = min(place.line + 1, lines.count)
+    let width = "\(last)".count
+    var text = ""
+    for number in first...last {
+      let margin = String(repeating: " ", count: width - "\(number)".count) + "\(number) | "
+      let line = lines[number - 1]
+      if number == place.line {
+        text += "  \(ink.red(">")) \(ink.dim(margin))\(ink.bold(String(line)))\n"
+        if let column = place.column, column >= 1, column <= line.count + 1 {
+          let indent = String(repeating: " ", count: 4 + margin.count + column - 1)
+          text += "\(indent)\(ink.red("^"))\n"
+        }
+      } else {
+        text += "    \(ink.dim(margin))\(line)\n"
+      }
+    }
+    return text
+  }
+
+  private mutating func lines(of file: String) -> [Substring] {
+    if let lines = sources[file] { return lines }
+    let bytes = (try? SourceFile.read(file)) ?? []
+    var lines = String(decoding: bytes, as: UTF8.self)
+      .split(separator: "\n", omittingEmptySubsequences: false)
+    if lines.last == "" { lines.removeLast() }
+    sources[file] = lines
+    return lines
+  }
+}

@@ -1,0 +1,141 @@
+// Reports: what went wrong in a script, told on standard error so that it teaches.
+//
+// A report names the hook and the path, shows the script's own lines with the one that failed
+// marked, and leaves out the host's own frames. The same error again is counted, not printed again:
+// how often it came is told once it has been quiet for a while, and at the end.
+
+import Glibc
+import Ruby
+
+/// Tells people of errors in a script.
+final class Reporter {
+  /// Where reports go; standard error by default.
+  var descriptor: Int32 = STDERR_FILENO
+  /// Called with a number of seconds after which `tellRepetitions` is to be called.
+  var later: (Double) -> Void = { _ in }
+  private var repetitions = Repetitions()
+  private var excerpts = Excerpts()
+  private var ink: Ink { Ink(for: descriptor) }
+
+  /// Reports an exception that a hook raised. `hint` is only asked when it is the first of its kind.
+  func report(
+    _ exception: VM.ExceptionDescription, in hook: String, path: String?,
+    hint: () -> String? = { nil }
+  ) {
+    let frames = frames(of: exception)
+    let place = frames.first.flatMap(Place.init)
+    // Raised at the same place for another file or another reason, it is the same error.
+    let key = "\(hook) \(exception.className) \(frames.first ?? exception.message)"
+    let line = head(hook, path) + "\(exception.message) (\(exception.className))"
+    guard isNews(key, line) else { return }
+    write(
+      title(line) + advice(hint()) + (place.map { excerpts.around($0, ink) } ?? "")
+        + trail(frames[...]))
+  }
+
+  /// Reports the exception that ended a script.
+  func report(script exception: VM.ExceptionDescription, hint: String? = nil) {
+    let frames = frames(of: exception)
+    let place = frames.first.flatMap(Place.init)
+    let origin = frames.first.map { "\($0): " } ?? ""
+    write(
+      title("\(origin)\(exception.message) (\(exception.className))") + advice(hint)
+        + (place.map { excerpts.around($0, ink) } ?? "") + trail(frames.dropFirst()))
+  }
+
+  /// Reports source that does not parse.
+  func report(_ error: VM.SyntaxError) {
+    let place = Place(file: error.file, line: error.line, column: error.column)
+    write(title(error.description) + excerpts.around(place, ink))
+  }
+
+  /// Reports an answer that is none, with the place where the hook is defined; those of one class are
+  /// one error.
+  func report(
+    wrongAnswer answer: String, of className: String, expected: String, in hook: String,
+    path: String?, definition: () -> Place?
+  ) {
+    let line = head(hook, path) + "answered \(answer), but should answer \(expected)"
+    guard isNews("\(hook) \(className) \(expected)", line) else { return }
+    write(title(line) + (definition().map { excerpts.around($0, ink) } ?? ""))
+  }
+
+  /// Reports anything else.
+  func report(_ message: String, in hook: String, path: String?) {
+    let line = head(hook, path) + message
+    guard isNews("\(hook) \(message)", line) else { return }
+    write(title(line))
+  }
+
+  /// Says one line that is no error.
+  func say(_ line: String) { write("\(ink.bold("fusuma:")) \(line)\n") }
+
+  /// Says how often the errors came again that were reported once.
+  func tellRepetitions() {
+    for line in repetitions.take() { say(line) }
+    if let seconds = repetitions.due { later(seconds) }
+  }
+
+  /// Forgets what was reported and what the sources were: for after a reload.
+  func forget() {
+    for line in repetitions.take() { say(line) }
+    repetitions = Repetitions()
+    excerpts = Excerpts()
+  }
+
+  private func isNews(_ key: String, _ line: String) -> Bool {
+    let wasCounting = repetitions.isCounting
+    let isNews = repetitions.isFirst(key, line)
+    if repetitions.isCounting && !wasCounting { later(Repetitions.firstInterval) }
+    return isNews
+  }
+
+  // MARK: Parts of a report
+
+  private func head(_ hook: String, _ path: String?) -> String {
+    "\(hook)\(path.map { " \($0)" } ?? ""): "
+  }
+
+  private func title(_ line: String) -> String { "\(ink.red("fusuma:")) \(ink.bold(line))\n" }
+
+  private func advice(_ hint: String?) -> String { hint.map { "  \($0)\n" } ?? "" }
+
+  /// The script's own frames. Its top level is evaluated by the host, which mruby says of it.
+  private func frames(of exception: VM.ExceptionDescription) -> [String] {
+    exception.backtrace.filter { !isOurs($0) }.map { frame in
+      frame.hasSuffix(":in eval") ? String(frame.dropLast(":in eval".count)) : frame
+    }
+  }
+
+  private func isOurs(_ frame: String) -> Bool {
+    frame.hasPrefix("fusuma:") || frame.hasPrefix("(eval)") || frame.isEmpty
+      || frame.hasPrefix("(unknown)")
+  }
+
+  /// How many frames are shown: endless recursion has thousands, all alike.
+  private static let mostFrames = 12
+
+  private func trail(_ frames: ArraySlice<String>) -> String {
+    let shown = frames.prefix(Reporter.mostFrames).map { "    from \($0)\n" }.joined()
+    let hidden = frames.count - Reporter.mostFrames
+    return hidden > 0 ? shown + "    ... and \(hidden) more\n" : shown
+  }
+
+  // MARK: Writing
+
+  /// One write(2) a report, so that reports of several processes do not mix.
+  func write(_ text: String) { write(Array(text.utf8), to: descriptor) }
+
+  /// Writes all of it.
+  func write(_ bytes: [UInt8], to descriptor: Int32) {
+    bytes.withUnsafeBytes { bytes in
+      var rest = bytes
+      while let base = rest.baseAddress, rest.count > 0 {
+        let count = Glibc.write(descriptor, base, rest.count)
+        // There is nobody left to tell that telling failed.
+        if count < 0 && errno != EINTR { return }
+        rest = UnsafeRawBufferPointer(rebasing: rest[max(count, 0)...])
+      }
+    }
+  }
+}

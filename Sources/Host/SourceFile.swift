@@ -1,0 +1,36 @@
+// Files that are read as a whole, and what a call of the system failed with.
+
+import Glibc
+
+/// Reading whole files, for scripts.
+package enum SourceFile {
+  /// The file's bytes. Throws what open(2) or read(2) answered.
+  package static func read(_ path: String) throws(SystemError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw SystemError(number: errno) }
+    defer { close(descriptor) }
+    var content: [UInt8] = []
+    while true {
+      var number: Int32 = 0
+      let piece = [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, count in
+        var got = 0
+        repeat {
+          got = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+        } while got < 0 && errno == EINTR
+        number = got < 0 ? errno : 0
+        count = max(got, 0)
+      }
+      if number != 0 { throw SystemError(number: number) }
+      if piece.isEmpty { return content }
+      content += piece
+    }
+  }
+}
+
+/// A call of the C library that failed.
+package struct SystemError: Error, CustomStringConvertible {
+  package let number: Int32
+  /// Takes what the call left in errno.
+  package init(number: Int32) { self.number = number }
+  package var description: String { String(cString: strerror(number)) }
+}
