@@ -189,6 +189,34 @@ import Testing
     }
   }
 
+  @Test func pathsThatShowOneInodeNumberAreOneFileWhereThatIsAskedFor() throws {
+    let script = """
+      class Twins
+        def initialize(path) = @path = path
+        def on_getattr
+          return FUSE::Stat.directory if @path == "/"
+          return nil unless ["/a", "/b", "/other"].include?(@path)
+          stat = FUSE::Stat.file(@path.size, 0666)
+          stat.st_ino = @path == "/other" ? 99 : 7
+          stat.st_nlink = 2
+          stat
+        end
+        def on_readdir = ["a", "b", "other"]
+        def on_read(size, offset) = @path[offset, size]
+      end
+      FUSE.use_ino = true
+      FUSE.run Twins
+      """
+    try withMount(.source(script)) { mount in
+      try #expect(mount.read("a") == "/a")
+      try #expect(mount.stat("a").st_ino == 7)
+      // The second name leads to the first one's instance.
+      try #expect(mount.read("b") == "/a")
+      try #expect(mount.stat("b").st_ino == 7)
+      try #expect(mount.read("other") == "/other")
+    }
+  }
+
   @Test func anUnlinkedFileServesItsOpenDescriptors() throws {
     try withMount(.source(Self.movable)) { mount in
       try mount.write("a", "")

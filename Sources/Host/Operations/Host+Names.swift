@@ -64,6 +64,7 @@ extension Host {
 
   /// Answers with a node as an entry, which is a look-up if the kernel takes it.
   func enter(_ turn: Turn, _ node: Node, _ attributes: Attributes) {
+    let node = options.usesInodes ? merge(node, attributes, in: turn) : node
     let entry = entry(node, attributes)
     node.lookups += 1
     if !answer(turn, { $0.entry(entry) }) {
@@ -76,6 +77,22 @@ extension Host {
     Entry(
       node: node.id, generation: node.generation, attributes: attributes,
       attributeTimeout: options.attributeTimeout, entryTimeout: options.entryTimeout)
+  }
+
+  /// With use_ino two paths that show the same inode number are one file: the names of the later node
+  /// go to the earlier one, which answers for both.
+  private func merge(_ node: Node, _ attributes: Attributes, in turn: Turn) -> Node {
+    guard attributes.mode & S_IFMT != S_IFDIR,
+      let twin = tree.twin(of: node, ino: attributes.ino)
+    else { return node }
+    hold(twin, in: turn)
+    for place in node.places {
+      tree.unlink(node, from: place)
+      tree.link(twin, as: place)
+    }
+    twin.attributes = attributes
+    release(node)
+    return twin
   }
 
   /// Lets go of an instance whose path is gone; one with open files stays until they are closed.

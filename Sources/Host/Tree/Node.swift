@@ -63,6 +63,8 @@ final class Node {
   var instance: VM.Root?
   /// What the script last said of it, as the kernel was told.
   var attributes: Attributes?
+  /// The inode number under which the tree knows it, on mounts with use_ino.
+  var shownInode: UInt64?
   /// The script gave no size, so reads go past the kernel's cache, and the size is found by reading.
   var hasUnknownSize = false
   var measuredSize: Int64?

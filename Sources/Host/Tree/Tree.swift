@@ -11,6 +11,8 @@ struct Tree {
   private var nodes: [Node?]
   private var free: [Int] = []
   private var generations: [UInt64]
+  /// Which node showed an inode number last, for mounts with use_ino.
+  private var inodes: [UInt64: NodeID] = [:]
   let root: Node
 
   init() {
@@ -99,6 +101,17 @@ struct Tree {
     node.places[index] = new
   }
 
+  /// The node that is the same file as `node`, because the script shows the same inode number for
+  /// both; nil where there is none, and then `node` is the one for the next.
+  mutating func twin(of node: Node, ino: UInt64) -> Node? {
+    if let id = inodes[ino], let twin = self[id], twin !== node, twin.attributes?.ino == ino {
+      return twin
+    }
+    inodes[ino] = node.id
+    node.shownInode = ino
+    return nil
+  }
+
   /// Called where something let go of the node: takes it out of the tree if that was the last.
   ///
   /// The instance must have been released before where the path is gone.
@@ -108,6 +121,7 @@ struct Tree {
     else { return }
     nodes[Int(node.id)] = nil
     free.append(Int(node.id))
+    if let ino = node.shownInode, inodes[ino] == node.id { inodes[ino] = nil }
     let places = node.places
     node.places = []
     for place in places {
