@@ -53,23 +53,21 @@ extension Host {
   ) {
     if offset > 0, let handle, let snapshot = handle.snapshot {
       vm[snapshot].withBytes { content in
-        if offset >= content.count { dropSnapshot(of: handle) }
         answer(turn, with: cut(content, size, offset))
+        if offset >= content.count { dropSnapshot(of: handle) }
       }
       return
     }
     call(turn, .readAll, on: node, [object(handle?.object)]) { [self] answer throws(Errno) in
-      var length = 0
-      var source: Value = .nil
-      try bytes(of: answer) { content in
-        length = content.count
-        node.measuredSize = Int64(length)
-        if case .value(let value) = answer.result { source = value }
-        // Only a content of more than one piece has to be kept.
-        let isWhole = offset == 0 && content.count <= size && !node.hasUnknownSize
-        if let handle, !isWhole { keepSnapshot(source, length, in: handle) }
-        self.answer(turn, with: cut(content, size, offset))
+      let length = try bytes(of: answer, \.count)
+      node.measuredSize = Int64(length)
+      // Only a content of more than one piece has to be kept. That moves the String's bytes, so it
+      // comes before they are lent.
+      let isWhole = offset == 0 && length <= size && !node.hasUnknownSize
+      if let handle, !isWhole, case .value(let value) = answer.result {
+        keepSnapshot(value, length, in: handle)
       }
+      try bytes(of: answer) { self.answer(turn, with: cut($0, size, offset)) }
     }
   }
 
