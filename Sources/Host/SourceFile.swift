@@ -27,6 +27,21 @@ package enum SourceFile {
   }
 }
 
+extension SourceFile {
+  /// Makes a file with that content. Throws EEXIST where there is one already. open(2), write(2)
+  package static func write(_ text: String, toNew path: String) throws(SystemError) {
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    guard descriptor >= 0 else { throw SystemError(number: errno) }
+    defer { close(descriptor) }
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+      if count < 0 && errno != EINTR { throw SystemError(number: errno) }
+      rest = rest.dropFirst(max(count, 0))
+    }
+  }
+}
+
 /// A call of the C library that failed.
 package struct SystemError: Error, CustomStringConvertible {
   package let number: Int32

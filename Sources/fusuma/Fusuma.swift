@@ -14,11 +14,14 @@ struct Fusuma: ParsableCommand {
       fusuma SCRIPT [MOUNTPOINT] [-o OPTIONS] [-f | -d] [--watch] [--trace[=FILE]] [-- ARGV ...]
       fusuma console SCRIPT [MOUNTPOINT]
       fusuma attach | trace | stats MOUNTPOINT
+      fusuma new NAME [--template hello|webhook|memory]
+      fusuma check SCRIPT
       fusuma help | version
       """,
     version: "fusuma \(Version.number)",
     subcommands: [
-      Mount.self, Console.self, Attach.self, Trace.self, Stats.self, Version.self,
+      Mount.self, Console.self, Attach.self, Trace.self, Stats.self, New.self, Check.self,
+      Version.self,
     ],
     defaultSubcommand: Mount.self)
 

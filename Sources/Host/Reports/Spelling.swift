@@ -2,12 +2,13 @@
 
 /// Finds words that are nearly the same.
 package enum Spelling {
-  /// The word that is most like `word`, if one is alike: at most a third of its letters differ.
+  /// The word that is most like `word`, if one is alike: at most a third of its letters differ, not
+  /// counting a `prefix` of so many that all words have.
   package static func nearest(
-    to word: String, among words: some Sequence<String>
+    to word: String, among words: some Sequence<String>, prefix: Int = 0
   ) -> String? {
     let letters = Array(word.utf8)
-    let most = max(1, letters.count / 3)
+    let most = max(1, (letters.count - prefix) / 3)
     let near = words.lazy.map { (word: $0, distance: distance(letters, Array($0.utf8), most)) }
       .filter { $0.distance > 0 && $0.distance <= most }
     return near.min { ($0.distance, $0.word) < ($1.distance, $1.word) }?.word

@@ -1,0 +1,201 @@
+# Check: what is probably wrong with a filesystem, found without mounting it.
+#
+# Natives used: FUSE.__nearest_hook(name) -> name or nil. Evaluated only when a script is checked.
+
+module FUSE
+  class Check
+    # Hooks of the class itself.
+    CLASS_HOOKS = [:on_init, :on_destroy, :on_reload]
+    # How much is looked at: files, directories within each other, and bytes of one file.
+    MOST_FILES = 200
+    DEEPEST = 6
+    LARGEST = 1 << 20
+
+    # Pairs of a place, "file:line" or nil, and what is wrong there.
+    attr_reader :warnings
+
+    # `table` is a Hash of the hooks' names and the names of their arguments.
+    def initialize(klass, table)
+      @klass = klass
+      @table = table
+      @warnings = []
+      @visited = 0
+    end
+
+    # The hooks that the class defines, in the order of the table, with their places.
+    def hooks
+      @table.keys.select { |name| defined_hook?(name) }.map { |name| [name, place(name)] }
+    end
+
+    def look_at_methods
+      @klass.instance_methods.each { |name| look_at_name(name) }
+      CLASS_HOOKS.each do |name|
+        warn(place(name), "#{name} is called on the class: def self.#{name}") if defined_hook?(name)
+      end
+      (@klass.methods & @table.keys).each do |name|
+        warn(nil, "self.#{name} is never called: hooks are methods of the instances: def #{name}")
+      end
+      hooks.each { |name, _place| look_at_arity(name) }
+      look_at_combinations
+    end
+
+    # Calls hooks, beginning with the root directory, as `find` and `cat` would.
+    def look_at_files
+      visit("/", 0)
+    end
+
+    private
+
+    def warn(place, text)
+      @warnings << [place, text]
+    end
+
+    def defined_hook?(name)
+      @klass.method_defined?(name)
+    end
+
+    def place(name)
+      location = @klass.instance_method(name).source_location
+      location && location.join(":")
+    end
+
+    def look_at_name(name)
+      text = name.to_s
+      return if @table.key?(name) || CLASS_HOOKS.include?(name)
+      if text.start_with?("on")
+        meant = FUSE.__nearest_hook(text)
+        warn(place(name), "#{name} is not a hook; did you mean #{meant}?") if meant
+      elsif [:getattr, :readdir].include?(name) && !defined_hook?("on_#{name}".to_sym)
+        warn(place(name), "#{name} is not a hook; did you mean on_#{name}?")
+      end
+    end
+
+    def look_at_arity(name)
+      arity = @klass.instance_method(name).arity
+      needed = arity < 0 ? -arity - 1 : arity
+      handed = @table[name]
+      return if needed <= handed.size
+      all = handed.empty? ? "none" : "at most #{handed.size}: #{handed.join(", ")}"
+      warn(place(name), "#{name} needs #{needed} arguments, but is handed #{all}")
+    end
+
+    def look_at_combinations
+      unless defined_hook?(:on_getattr)
+        warn(nil, "without on_getattr there is nothing but an empty root directory")
+      end
+      if defined_hook?(:on_write) && !defined_hook?(:on_truncate)
+        warn(
+          place(:on_write),
+          "on_write without on_truncate: '>' cannot empty a file, so what was in it stays")
+      end
+    end
+
+    def visit(path, depth)
+      return if (@visited += 1) > MOST_FILES
+      instance = make(path) { return }
+      stat = call(instance, path, :on_getattr) { return }
+      if denied?(stat)
+        return warn(place(:on_getattr), denial(path, stat))
+      end
+      mode = member(stat, :st_mode)
+      unless mode.is_a?(Integer) && mode & S_IFMT != 0
+        return warn(place(:on_getattr), "on_getattr answers no st_mode with a type for #{path}")
+      end
+      case mode & S_IFMT
+      when S_IFDIR then list(instance, path, depth)
+      when S_IFREG then read(instance, path, member(stat, :st_size))
+      end
+    end
+
+    # The instance for a path; the block is called where there is none to be had.
+    def make(path)
+      FUSE.find_or_create_instance_by_path(path)
+    rescue Exception => error
+      failed("#{@klass}.new", path, error) unless error.is_a?(SystemCallError)
+      yield
+    end
+
+    # A member of a stat-like, by a Hash's key or an object's method; nil where it is left out.
+    def member(stat, name)
+      return stat.fetch(name) { stat[name.to_s] } if stat.is_a?(Hash)
+      stat.respond_to?(name) ? stat.__send__(name) : nil
+    end
+
+    def denied?(answer)
+      answer.nil? || answer.is_a?(Integer) || answer.is_a?(SystemCallError)
+    end
+
+    def denial(path, answer)
+      said = answer.is_a?(SystemCallError) ? "raises #{answer.class}" : "answers #{answer.inspect}"
+      return "on_getattr #{said} for /, so there is no root directory" if path == "/"
+      "on_readdir lists #{path}, but on_getattr #{said} for it"
+    end
+
+    def list(instance, path, depth)
+      return if depth >= DEEPEST || !defined_hook?(:on_readdir)
+      handle = open(instance, path, :on_opendir) { return }
+      names = call(instance, path, :on_readdir, handle) { return }
+      unless names.is_a?(Array) || names.is_a?(Hash)
+        return if denied?(names) && !names.nil?
+        return warn(place(:on_readdir), "on_readdir answers #{names.inspect} for #{path}")
+      end
+      names.each do |name, _stat|
+        name = name[0] if name.is_a?(Array)
+        name = name.to_s
+        next if name == "." || name == ".."
+        if name.empty? || name.include?("/")
+          warn(place(:on_readdir), "on_readdir lists #{name.inspect} in #{path}, which is no name")
+        else
+          visit(path == "/" ? "/#{name}" : "#{path}/#{name}", depth + 1)
+        end
+      end
+    end
+
+    def read(instance, path, size)
+      return if !size.is_a?(Integer) || size > LARGEST
+      name = [:on_read, :on_read_all].find { |hook| defined_hook?(hook) }
+      return unless name
+      handle = open(instance, path, :on_open) { return }
+      arguments = name == :on_read ? [size + 1, 0, handle] : [handle]
+      content = call(instance, path, name, *arguments) { return }
+      length = content.is_a?(Array) ? content[1] : nil
+      content = content[0] if content.is_a?(Array)
+      return unless content.is_a?(String)
+      length = content.size unless length.is_a?(Integer)
+      return if length == size
+      # What cannot be told from one read: a hook that answers less than is asked for.
+      return if name == :on_read && length < size && length > 0
+      warn(place(:on_getattr), "st_size of #{path} is #{size}, but #{name} answers #{length} bytes")
+    end
+
+    # The handle that a hook which opens answers; the block is called where it cannot be opened.
+    def open(instance, path, hook)
+      handle = call(instance, path, hook, O_RDONLY) { return yield }
+      return yield if denied?(handle) && !handle.nil? && handle != 0
+      handle == 0 ? nil : handle.is_a?(Hash) ? handle[:handle] : handle
+    end
+
+    # What a hook answers: the exception where it is an errno. The block is called where it is any
+    # other, which is a warning.
+    def call(instance, path, name, *arguments)
+      return nil unless defined_hook?(name)
+      instance.__send__(name, *arguments.first(accepted(name)))
+    rescue SystemCallError => error
+      error
+    rescue Exception => error
+      failed(name, path, error)
+      yield
+    end
+
+    # How many arguments a hook takes at most.
+    def accepted(name)
+      kinds = @klass.instance_method(name).parameters.map { |kind, _name| kind }
+      kinds.include?(:rest) ? @table[name].size : kinds.count { |kind| [:req, :opt].include?(kind) }
+    end
+
+    def failed(name, path, error)
+      frame = (error.backtrace || []).find { |each| !each.start_with?("fusuma:", "(") }
+      warn(frame && frame.split(":in ")[0], "#{name} #{path}: #{error.message} (#{error.class})")
+    end
+  end
+end

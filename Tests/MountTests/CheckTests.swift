@@ -1,0 +1,213 @@
+import Glibc
+import Testing
+
+/// `fusuma new` and `fusuma check`.
+@Suite struct CheckTests {
+  private func check(_ source: String, _ options: [String] = []) throws -> Outcome {
+    let folder = try Folder()
+    try folder.write("script.rb", source)
+    return try run([Mount.binary, "check"] + options + ["script.rb"], in: folder.path)
+  }
+
+  /// The warnings about a class with this body.
+  private func warnings(_ body: String) throws -> [String] {
+    let outcome = try check(
+      """
+      class Files
+        def initialize(path); @path = path; end
+      \(body)
+      end
+      FUSE.run Files
+      """)
+    #expect(outcome.errors == "")
+    let lines = outcome.output.split(separator: "\n").map(String.init)
+    let warnings = lines.filter { $0.contains(": warning: ") }
+    #expect(outcome.status == (warnings.isEmpty ? 0 : 1))
+    return warnings
+  }
+
+  private static let getattr =
+    "def on_getattr; @path == '/' ? FUSE::Stat.directory : FUSE::Stat.file(2); end\n"
+
+  // MARK: check
+
+  @Test func hooksAreListedWithTheirLines() throws {
+    let outcome = try check(
+      """
+      class Files
+        include FUSE::Attributes if false
+        def initialize(path); end
+        def on_getattr; FUSE::Stat.directory; end
+        def on_readdir; []; end
+      end
+      FUSE.run Files
+      """)
+    #expect(
+      outcome.output == """
+        script.rb: Files has 2 of the hooks
+          on_getattr  script.rb:4
+          on_readdir  script.rb:5
+
+        """)
+    #expect(outcome.status == 0)
+  }
+
+  @Test(arguments: [
+    ("on_raed", "on_read"), ("on_get_attr", "on_getattr"), ("on_readall", "on_read_all"),
+    ("onopen", "on_open"), ("on_realease", "on_release"),
+  ])
+  func aMisspeltHookIsNamed(_ misspelt: String, _ meant: String) throws {
+    let body = Self.getattr + "def \(misspelt); end\ndef on_my_own; end\ndef only_this; end"
+    try #expect(
+      warnings(body) == [
+        "script.rb:4: warning: \(misspelt) is not a hook; did you mean \(meant)?"
+      ])
+  }
+
+  @Test func hooksInTheWrongPlaceAreNamed() throws {
+    try #expect(
+      warnings(Self.getattr + "def on_init; end\ndef self.on_read; end") == [
+        "script.rb:4: warning: on_init is called on the class: def self.on_init",
+        "script.rb: warning: self.on_read is never called: hooks are methods of the instances: "
+          + "def on_read",
+      ])
+  }
+
+  @Test func anArityThatNeverFitsIsNamed() throws {
+    let body = Self.getattr + "def on_read(a, b, c, d); end\ndef on_readlink(a = 1, *b); end"
+    try #expect(
+      warnings(body) == [
+        "script.rb:4: warning: on_read needs 4 arguments, but is handed at most 3: size, offset, handle"
+      ])
+  }
+
+  @Test func writingWithoutTruncatingIsNamed() throws {
+    let write = Self.getattr + "def on_write(data); end\n"
+    try #expect(
+      warnings(write) == [
+        "script.rb:4: warning: on_write without on_truncate: '>' cannot empty a file, so what was in "
+          + "it stays"
+      ])
+    try #expect(warnings(write + "def on_truncate(size); end") == [])
+    try #expect(warnings(Self.getattr + "def on_write_all(data); end") == [])
+  }
+
+  @Test func filesThatAreListedAndDeniedAreNamed() throws {
+    let body = """
+        def on_readdir; %w[a b c d]; end
+        def on_getattr
+          case @path
+          when '/' then FUSE::Stat.directory
+          when '/a' then nil
+          when '/b' then -2
+          when '/c' then raise Errno::EACCES
+          when '/d' then { st_mode: FUSE::S_IFREG | 0644, st_size: 0 }
+          end
+        end
+      """
+    try #expect(
+      warnings(body) == [
+        "script.rb:4: warning: on_readdir lists /a, but on_getattr answers nil for it",
+        "script.rb:4: warning: on_readdir lists /b, but on_getattr answers -2 for it",
+        "script.rb:4: warning: on_readdir lists /c, but on_getattr raises Errno::EACCES for it",
+      ])
+  }
+
+  @Test func sizesThatDoNotMatchAreNamed() throws {
+    let list = Self.getattr + "def on_readdir; ['a']; end\n"
+    let warning = "script.rb:3: warning: st_size of /a is 2, but"
+    try #expect(
+      warnings(list + "def on_read_all; 'long'; end") == ["\(warning) on_read_all answers 4 bytes"])
+    try #expect(
+      warnings(list + "def on_read(size, offset); 'long'[offset, size]; end") == [
+        "\(warning) on_read answers 3 bytes"
+      ])
+    try #expect(warnings(list + "def on_read_all; 'ok'; end") == [])
+    try #expect(
+      warnings(list + "def on_open; raise Errno::EACCES; end\ndef on_read_all; end") == [])
+    try #expect(
+      warnings(list + "def on_open; [@path]; end\ndef on_read_all(handle); handle[0]; end") == [])
+  }
+
+  @Test func hooksThatRaiseAreNamed() throws {
+    let body = Self.getattr + "def on_readdir; ['a']; end\ndef on_read_all\nnil.foo\nend"
+    try #expect(
+      warnings(body) == [
+        "script.rb:6: warning: on_read_all /a: undefined method 'foo' for nil (NoMethodError)"
+      ])
+  }
+
+  @Test func noHookIsCalledWhereThatIsNotWanted() throws {
+    let source = "class A; def initialize(p); end; def on_getattr; raise 'x'; end; end; FUSE.run A"
+    try #expect(check(source, ["--no-calls"]).status == 0)
+    try #expect(check(source).status == 1)
+  }
+
+  @Test(arguments: [
+    ("class", "script.rb:1:5: syntax error"), ("raise 'no luck'", "script.rb:1: no luck"),
+    ("1", "never called FUSE.run"),
+  ])
+  func whatDoesNotLoadIsToldOf(_ source: String, _ message: String) throws {
+    let outcome = try check(source)
+    #expect(outcome.status == 1)
+    #expect(outcome.errors.contains(message), "\(outcome)")
+  }
+
+  // MARK: new
+
+  @Test(arguments: ["hello", "webhook", "memory"])
+  func aNewScriptIsInOrderAndIsNotOverwritten(_ template: String) throws {
+    let folder = try Folder()
+    let words = [Mount.binary, "new", "my-files", "--template", template]
+    try #expect(run(words, in: folder.path).status == 0)
+    let checked = try run([Mount.binary, "check", "my-files.rb"], in: folder.path)
+    #expect(checked.status == 0, "\(checked)")
+    let before = try folder.read("my-files.rb")
+    let again = try run(words, in: folder.path)
+    #expect(again.status == 1)
+    #expect(again.errors == "fusuma: cannot write my-files.rb: File exists\n")
+    try #expect(folder.read("my-files.rb") == before)
+  }
+
+  private func withNew(_ template: String, _ body: (Mount) throws -> Void) throws {
+    let folder = try Folder()
+    _ = try run([Mount.binary, "new", "mine", "-t", template], in: folder.path)
+    try withMount(.source(folder.read("mine.rb")), body)
+  }
+
+  @Test func helloRuns() throws {
+    try withNew("hello") { mount in
+      try #expect(mount.read("hello") == "Hello from Ruby!\n")
+      try #expect(!mount.read("now").isEmpty)
+    }
+  }
+
+  @Test func webhookRuns() throws {
+    try withNew("webhook") { mount in
+      // Nobody listens there.
+      #expect(throws: SystemError.self) { try mount.write("notify", "hello") }
+      try #expect(!mount.read("notify").isEmpty)
+    }
+  }
+
+  @Test func memoryRuns() throws {
+    try withNew("memory") { mount in
+      let outcome = try mount.sh(
+        """
+        set -e; mkdir d; echo one > d/a; echo two >> d/a; cp d/a b; mv b d/c; diff d/a d/c; ls d
+        truncate -s 3 d/a; cat d/a; chmod 600 d/a; stat -c %a d/a; rm d/a; ! rmdir d 2> /dev/null
+        mv d e; ls e; rm e/c; rmdir e; ls
+        """)
+      #expect(outcome.output == "a\nc\none600\nc\n", "\(outcome)")
+      #expect(outcome.status == 0)
+    }
+  }
+
+  @Test(arguments: ["1x", "a b", "", "é", "-"])
+  func aNameThatMakesNoClassIsRefused(_ name: String) throws {
+    let folder = try Folder()
+    let outcome = try run([Mount.binary, "new", "--", name], in: folder.path)
+    #expect(outcome.status == 1)
+    #expect(outcome.errors.contains("makes no name for a class"))
+  }
+}
