@@ -163,42 +163,81 @@ static mrb_value read_hash(mrb_state *mrb, struct members *members) {
   return mrb_nil_value();
 }
 
-static uint32_t shape(mrb_state *mrb, const struct members *members) {
+static struct cmr_shape *shape_slot(cmr_vm *vm, const struct RClass *klass) {
+  return &vm->shapes[((uintptr_t)klass >> 5) % CMR_SHAPES];
+}
+
+// Finds out which members of a Struct are read by its own accessors, and where their values stand.
+// An instance has its values as an Array has its elements; what an accessor answers for this object
+// is the proof.
+static void find_plain(mrb_state *mrb, const struct members *members, struct cmr_shape *shape) {
+  mrb_value object = cmr_unwrap(members->object);
+  if (mrb_type(object) != MRB_TT_STRUCT) return;
+  mrb_value names = mrb_funcall(mrb, object, "members", 0);
+  if (!mrb_array_p(names)) return;
+  for (uint32_t i = 0; i < members->count; i++) {
+    struct RClass *found = shape->klass;
+    mrb_method_t method = mrb_method_search_vm(mrb, &found, members->names[i]);
+    if (MRB_METHOD_UNDEF_P(method) || !MRB_METHOD_CFUNC_P(method)) continue;
+    for (mrb_int j = 0; j < RARRAY_LEN(names) && j < RARRAY_LEN(object) && j <= UINT8_MAX; j++) {
+      mrb_value name = RARRAY_PTR(names)[j];
+      if (!mrb_symbol_p(name) || mrb_symbol(name) != members->names[i]) continue;
+      mrb_value answer = mrb_funcall_argv(mrb, object, members->names[i], 0, NULL);
+      if (answer.w != RARRAY_PTR(object)[j].w) continue;
+      shape->plain |= 1u << i;
+      shape->place[i] = (uint8_t)j;
+    }
+  }
+}
+
+static struct cmr_shape *shape_of(mrb_state *mrb, const struct members *members) {
   cmr_vm *vm = mrb->ud;
   struct RClass *klass = mrb_class(mrb, cmr_unwrap(members->object));
-  size_t slot = ((uintptr_t)klass >> 5) % CMR_SHAPES;
-  if (vm->shapes[slot].klass == klass && vm->shapes[slot].names == members->names) {
-    return vm->shapes[slot].present;
-  }
-  uint32_t present = 0;
+  struct cmr_shape *shape = shape_slot(vm, klass);
+  if (shape->klass == klass && shape->names == members->names) return shape;
+  *shape = (struct cmr_shape){.klass = klass, .names = members->names};
   for (uint32_t i = 0; i < members->count; i++) {
     struct RClass *found = klass;
     mrb_method_t method = mrb_method_search_vm(mrb, &found, members->names[i]);
-    if (!MRB_METHOD_UNDEF_P(method)) present |= 1u << i;
+    if (!MRB_METHOD_UNDEF_P(method)) shape->present |= 1u << i;
   }
-  mrb_ary_set(mrb, vm->shape_classes, (mrb_int)slot, mrb_obj_value(klass));
-  vm->shapes[slot].klass = klass;
-  vm->shapes[slot].names = members->names;
-  vm->shapes[slot].present = present;
-  return present;
+  mrb_ary_set(mrb, vm->shape_classes, shape - vm->shapes, mrb_obj_value(klass));
+  find_plain(mrb, members, shape);
+  return shape;
+}
+
+static void read_plain(const struct cmr_shape *shape, struct members *members) {
+  for (uint32_t i = 0; i < members->count; i++) {
+    if (!(shape->plain & 1u << i)) continue;
+    members->values[i] = cmr_array_at(members->object, shape->place[i]);
+  }
 }
 
 static mrb_value read_members(mrb_state *mrb, void *data) {
   struct members *members = data;
   if (mrb_hash_p(cmr_unwrap(members->object))) return read_hash(mrb, members);
-  uint32_t present = shape(mrb, members);
+  // A copy: an accessor of the script's may read members of something else.
+  struct cmr_shape shape = *shape_of(mrb, members);
   for (uint32_t i = 0; i < members->count; i++) {
-    if (!(present & 1u << i)) continue;
+    if (!(shape.present & ~shape.plain & 1u << i)) continue;
     members->values[i] = cmr_wrap(
         mrb_funcall_argv(mrb, cmr_unwrap(members->object), members->names[i], 0, NULL));
   }
-  members->present = present;
+  read_plain(&shape, members);
+  members->present = shape.present;
   return mrb_nil_value();
 }
 
 cmr_members cmr_read_members(
     cmr_vm *vm, cmr_value object, const cmr_symbol *names, uint32_t count, cmr_value *values) {
   struct members members = {object, names, count > 32 ? 32 : count, values, 0};
+  const struct RClass *klass = mrb_class(vm->mrb, cmr_unwrap(object));
+  const struct cmr_shape *shape = shape_slot(vm, klass);
+  if (shape->klass == klass && shape->names == names && shape->plain == shape->present) {
+    // A Struct with accessors of its own only: nothing is called, so nothing can raise.
+    read_plain(shape, &members);
+    return (cmr_members){.present = shape->present};
+  }
   cmr_result result = cmr_guard(vm, read_members, &members);
   return (cmr_members){
       .present = members.present, .raised = result.raised, .exception = result.value};

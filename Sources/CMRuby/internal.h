@@ -40,10 +40,13 @@ struct cmr_vm {
 
   // Which of the members last asked for the instances of a class have, so that a missing one does
   // not cost a walk up the ancestors for every stat. The class is kept alive by `shape_classes`.
-  struct {
+  struct cmr_shape {
     struct RClass *klass;
     const cmr_symbol *names;
     uint32_t present;
+    // For a Struct: which of these are plain members, and where their values stand.
+    uint32_t plain;
+    uint8_t place[32];
   } shapes[CMR_SHAPES];
   mrb_value shape_classes;
 };
