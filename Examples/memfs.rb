@@ -22,7 +22,7 @@ class MemFS
   def initialize(path, usage)
     @path, @usage = path, usage
     @opens = 0
-    become_directory(S_IFDIR | 0755) if path == "/"
+    make_root if path == "/"
   end
 
   # MARK: Attributes
@@ -219,6 +219,11 @@ class MemFS
     yield parent
     parent.enter(name, self)
     0
+  end
+
+  def make_root
+    become_directory(S_IFDIR | 0755)
+    @usage.charge(st_uid, INODE, 1)
   end
 
   def become_directory(mode, parent = nil)

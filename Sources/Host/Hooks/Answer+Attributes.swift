@@ -165,7 +165,8 @@ extension Host {
     attributes.gid = options.gid ?? stat.gid ?? mounter.gid
     attributes.rdev = stat.rdev ?? 0
     let size = node.draft.map { Int64($0.content.count) } ?? stat.size
-    node.hasUnknownSize = stat.isRegular && size == nil
+    // Also while a draft has a size: who opens the file next finds it handed over.
+    node.hasUnknownSize = stat.isRegular && stat.size == nil
     attributes.size = size ?? node.measuredSize ?? 0
     attributes.blocks = stat.blocks ?? (attributes.size + 511) / 512
     if let blksize = stat.blksize, blksize > 0 { attributes.blksize = blksize }

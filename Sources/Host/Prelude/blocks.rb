@@ -169,8 +169,8 @@ module FUSE
         @size = offset + written if @size < offset + written
       end
       written
-    rescue Errno::ENOSPC, Errno::EDQUOT
-      raise if written == 0
+    rescue Errno::ENOSPC, Errno::EDQUOT => error
+      raise error if written == 0
       written
     end
 
@@ -340,6 +340,146 @@ module FUSE
 
     def over?(used, more, most)
       most && more > 0 && used + more > most
+    end
+  end
+end
+
+module FUSE
+  # A tree that is written down: directories, files from a String or a block, and symbolic links.
+  #
+  #   class Greeter < FUSE::Tree
+  #     file "hello", "Hello!\n"
+  #     file("time") { "#{Time.now}\n" }
+  #     directory "more" do
+  #       symlink "hello", "../hello"
+  #       file("shout", 0200).written { |text| puts text.upcase }
+  #     end
+  #   end
+  #   FUSE.run Greeter
+  #
+  # A block is called anew each time that the file is read. Methods of the class may be overridden; a
+  # path that is not in the tree is asked for as usual, and does not exist.
+  class Tree
+    # One thing in the tree.
+    class Entry
+      attr_reader :mode, :children, :target
+      attr_accessor :source, :writer
+
+      def initialize(mode)
+        @mode = mode
+        @children = {} if mode & S_IFMT == S_IFDIR
+      end
+
+      def symlink_to(target)
+        @target = target
+        self
+      end
+
+      # The content as it is now.
+      def content
+        @source.respond_to?(:call) ? @source.call.to_s : @source.to_s
+      end
+
+      # What to do with what is written to the file: the block is called with the whole content, when
+      # the file is closed.
+      def written(&block)
+        @writer = block
+        self
+      end
+
+      def stat
+        case @mode & S_IFMT
+        when S_IFDIR then Stat.new(@mode, 2 + @children.count { |_name, child| child.children })
+        when S_IFLNK then Stat.new(@mode, 1, @target.size)
+        # What a block will say is not known before it is asked.
+        else Stat.new(@mode, 1, @source.respond_to?(:call) ? nil : @source.to_s.size)
+        end
+      end
+    end
+
+    class << self
+      # The entry of the root; a class below this one has a tree of its own.
+      def root
+        @root ||= Entry.new(S_IFDIR | 0755)
+      end
+
+      # A file with this content, or with what the block answers each time it is read.
+      def file(name, content = nil, mode = nil, &block)
+        content, mode = nil, content if content.is_a?(Integer)
+        entry = place(name, Entry.new(S_IFREG | (mode || 0444)))
+        entry.source = block || content
+        entry
+      end
+
+      def directory(name, mode = 0755)
+        outer = @directory
+        entry = here.children[name] || place(name, Entry.new(S_IFDIR | mode))
+        @directory = entry
+        yield if block_given?
+        entry
+      ensure
+        @directory = outer
+      end
+
+      def symlink(name, target)
+        place(name, Entry.new(S_IFLNK | 0777).symlink_to(target))
+      end
+
+      # The entry at a path; nil where there is none.
+      def find(path)
+        path.split("/").inject(root) do |entry, name|
+          next entry if name.empty?
+          entry && entry.children && entry.children[name]
+        end
+      end
+
+      private
+
+      def here
+        @directory || root
+      end
+
+      def place(name, entry)
+        here.children[name] = entry
+      end
+    end
+
+    attr_accessor :path
+
+    def initialize(path, *_args)
+      @path = path
+    end
+
+    # Looked up each time, so that a tree may change while it is mounted.
+    def entry
+      self.class.find(@path)
+    end
+
+    def on_getattr
+      found = entry
+      found && found.stat
+    end
+
+    def on_readdir
+      entry.children.map { |name, child| [name, child.stat] }
+    end
+
+    def on_readlink
+      entry.target
+    end
+
+    def on_read_all
+      entry.content
+    end
+
+    def on_open(flags)
+      return 0 if flags & O_ACCMODE == O_RDONLY || entry.writer
+      -Errno::EACCES::Errno
+    end
+
+    def on_write_all(text)
+      entry.writer.call(text)
+      0
     end
   end
 end
