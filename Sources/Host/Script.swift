@@ -61,6 +61,7 @@ extension Host {
     } catch {
       throw HostError(vm.describe(error).message)
     }
+    reporter.remember(sourceFiles)
   }
 
   /// Evaluates the script's source in a turn, which then is at FUSE.run, or over.

@@ -204,6 +204,25 @@ import Testing
     }
   }
 
+  @Test func reportsShowTheLinesThatRunAndNotThoseThatWereSaved() throws {
+    try withWatched(Self.script("raise 'old'")) { mount in
+      #expect(throws: SystemError(EIO)) { try mount.read("a") }
+      try mount.save(Self.script("broken("))
+      #expect(mount.log.contains(" |     broken(\n"))
+      #expect(throws: SystemError(EIO)) { try mount.read("b") }
+      try mount.save(Self.script("'new'"))
+      #expect(mount.log.contains("fusuma: on_read_all /b: old (RuntimeError): once more\n"))
+      try #expect(mount.read("a") == "new")
+    }
+    try withWatched(Self.script("'fine'")) { mount in
+      try mount.save(Self.script("@reads == 1 ? 'fine' : raise('old')"))
+      try #expect(mount.read("a") == "fine")
+      try mount.save(Self.script("broken("))
+      #expect(throws: SystemError(EIO)) { try mount.read("a") }
+      #expect(mount.log.contains("raise('old')"))
+    }
+  }
+
   @Test func aScriptThatNoLongerRunsAnythingIsNotLoaded() throws {
     try withWatched(Self.script("'one'")) { mount in
       try mount.save("class Files; def on_read_all; 'two'; end; end")

@@ -41,20 +41,21 @@ extension Host {
   func reload() {
     guard isServing, isInitialized, stopStatus == nil, let base else { return }
     let begun = monotonicNanoseconds()
-    // Whatever is wrong with the new code is news, and its lines are to be read anew.
-    reporter.forget()
     vm.scope {
       do throws(ReloadFailure) {
         let source = try parsed(configuration.script)
         for file in loadedFiles where Glibc.access(file, F_OK) == 0 { _ = try parsed(file) }
         let changes = try load(source, over: base)
+        reporter.remember(sourceFiles)
         takeOver()
         tell(changes, since: begun)
       } catch {
-        switch error {
-        case .raised(let exception): reporter.report(script: exception)
-        case .notRuby(let error): reporter.report(error)
-        case .other(let message): reporter.say(message)
+        reporter.reportingOnNewSources {
+          switch error {
+          case .raised(let exception): reporter.report(script: exception)
+          case .notRuby(let error): reporter.report(error)
+          case .other(let message): reporter.say(message)
+          }
         }
         reporter.say("not reloaded: what was there before stays in force")
       }
@@ -70,6 +71,9 @@ extension Host {
     if let error = vm.syntaxError(in: source, file: file) { throw .notRuby(error) }
     return source
   }
+
+  /// The files that the script consists of.
+  var sourceFiles: [String] { [configuration.script] + loadedFiles }
 
   /// The files that the script required or loaded.
   var loadedFiles: [String] {

@@ -45,7 +45,7 @@ extension Host {
   /// Watches the directories of all files that the script consists of by now; while one of them is
   /// gone, looks for it again and again.
   func findSources() {
-    guard let watch, !watch.watch([configuration.script] + loadedFiles), !isSearching else {
+    guard let watch, !watch.watch(sourceFiles), !isSearching else {
       return
     }
     isSearching = true

@@ -51,6 +51,9 @@ struct Excerpts {
     return text
   }
 
+  /// Reads a file now, for later.
+  mutating func remember(_ file: String) { _ = lines(of: file) }
+
   private mutating func lines(of file: String) -> [Substring] {
     if let lines = sources[file] { return lines }
     let bytes = (try? SourceFile.read(file)) ?? []

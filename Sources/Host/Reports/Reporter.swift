@@ -76,11 +76,21 @@ final class Reporter {
     if let seconds = repetitions.due { later(seconds) }
   }
 
-  /// Forgets what was reported and what the sources were: for after a reload.
-  func forget() {
+  /// Takes down what the sources are that run, because a file may change before it is reported on;
+  /// what was reported of other ones is forgotten.
+  func remember(_ files: [String]) {
     for line in repetitions.take() { say(line) }
     repetitions = Repetitions()
     excerpts = Excerpts()
+    for file in files { excerpts.remember(file) }
+  }
+
+  /// Reports on files as they are now, not as they were when they were remembered.
+  func reportingOnNewSources(_ body: () -> Void) {
+    let remembered = excerpts
+    excerpts = Excerpts()
+    body()
+    excerpts = remembered
   }
 
   private func isNews(_ key: String, _ line: String) -> Bool {
