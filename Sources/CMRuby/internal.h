@@ -33,6 +33,7 @@ struct cmr_vm {
   uint64_t *interrupt;
 
   size_t live;
+  size_t peak;
   size_t total;
   size_t limit;
   size_t total_at_collection;

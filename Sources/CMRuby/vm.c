@@ -12,6 +12,8 @@
 enum {
   YOUNG_BYTES = 8 << 20,
   GROWTH_BYTES = 16 << 20,
+  // That may have been given back to malloc before it has to give it back to the system.
+  SPARE_BYTES = 64 << 20,
 };
 
 static void *allocate(mrb_state *mrb, void *block, size_t size, void *data) {
@@ -29,6 +31,7 @@ static void *allocate(mrb_state *mrb, void *block, size_t size, void *data) {
   size_t now = malloc_usable_size(moved);
   vm->live += now - old;
   if (now > old) vm->total += now - old;
+  if (vm->live > vm->peak) vm->peak = vm->live;
   return moved;
 }
 
@@ -244,7 +247,15 @@ void cmr_collect(cmr_vm *vm) {
   vm->total_at_collection = vm->total;
 }
 
+// A large file that is gone leaves holes in malloc's heap, which it keeps unless it is told not to.
+static void trim_if_due(cmr_vm *vm) {
+  if (vm->peak - vm->live < SPARE_BYTES + vm->live / 4) return;
+  vm->peak = vm->live;
+  malloc_trim(0);
+}
+
 void cmr_collect_if_due(cmr_vm *vm) {
+  trim_if_due(vm);
   if (vm->total - vm->total_at_collection < YOUNG_BYTES) return;
   vm->total_at_collection = vm->total;
   int arena = mrb_gc_arena_save(vm->mrb);

@@ -28,6 +28,8 @@ package final class Host: Operations {
   var directoryBuffer = DirectoryBuffer(capacity: 1 << 20)
   var tracer = Tracer()
   let started = Timestamp.now
+  /// How many changes to files there were.
+  var changes: UInt64 = 0
   /// Who mounts: the owner of every file whose stat-like names none.
   let mounter = (uid: getuid(), gid: getgid())
 

@@ -15,6 +15,8 @@ final class OpenHandle {
   var snapshot: VM.Root?
   /// A directory's names as on_readdir answered them when it was last read from its beginning.
   var listing: VM.Root?
+  /// How many changes there had been by then, as `Host.changes` counts.
+  var listedAt: UInt64 = 0
   /// Whether that listing goes with attributes, and whether its first name goes without.
   var listingHas = (entries: true, testsFirst: false)
 

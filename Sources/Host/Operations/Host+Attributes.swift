@@ -55,11 +55,10 @@ extension Host {
     guard let turn = begin(.setattr, request), let node = node(id, for: turn) else { return }
     note(turn, node)
     let object = handle.flatMap { handles[$0] }?.object
-    guard !changes.isEmpty else {
-      // chown(2) with -1 for both: nothing is to change but the time of the last change.
-      return chown(node, nil, nil, in: turn) { [self] () throws(Errno) in tell(turn, node) }
-    }
     var changes = changes
+    // chown(2) with -1 for both, or fallocate(2) of a file that loses its privileges by it: the owner
+    // stays, and what goes with a change of owner is done.
+    if changes.isEmpty { changes.uid = node.attributes?.uid ?? mounter.uid }
     if changes.mode == nil, changes.clearsSetID || changes.uid != nil || changes.gid != nil {
       changes.mode = modeWithoutPrivileges(of: node)
     }
@@ -72,9 +71,9 @@ extension Host {
   ///
   /// The kernel leaves this to the host (FUSE_HANDLE_KILLPRIV_V2), and the host does it for scripts.
   func modeWithoutPrivileges(of node: Node) -> UInt32? {
-    guard let mode = node.attributes?.mode, mode & S_IFMT == S_IFREG, has(.chmod, node) else {
-      return nil
-    }
+    guard let mode = node.attributes?.mode, mode & S_IFMT != S_IFDIR, mode & S_IFMT != S_IFLNK,
+      has(.chmod, node)
+    else { return nil }
     var left = mode & ~S_ISUID
     if mode & S_IXGRP != 0 { left &= ~S_ISGID }
     return left == mode ? nil : left
@@ -131,6 +130,7 @@ extension Host {
       if answer.isMissing, let now = node.attributes?.mode, now & 0o7777 != mode & 0o7777 {
         throw Errno(EPERM)
       }
+      changedAttributes(node)
       try next()
     }
   }
@@ -149,6 +149,7 @@ extension Host {
       if answer.isMissing, let now, now.uid != newUID || now.gid != newGID {
         throw Errno(EPERM)
       }
+      changedAttributes(node)
       try next()
     }
   }
@@ -181,6 +182,7 @@ extension Host {
       try accept(answer)
       node.accessed = accessed ?? node.accessed
       node.modified = modified ?? node.modified
+      changedAttributes(node)
       try next()
     }
   }
@@ -197,6 +199,13 @@ extension Host {
   func changed(_ node: Node) {
     node.modified = .now
     node.measuredSize = nil
+    changedAttributes(node)
+  }
+
+  /// Remembers that something of a file changed: what a listing said of it before does not hold.
+  func changedAttributes(_ node: Node) {
+    changes += 1
+    node.lastChange = changes
   }
 
   /// A handle's object as the argument of a hook.

@@ -61,6 +61,7 @@ extension Host {
     if offset > 0, handle.listing != nil {
       return list(Listing(turn, node, handle, size, offset, withEntries))
     }
+    handle.listedAt = changes
     call(turn, .readdir, on: node, [object(handle.object)]) { [self] answer throws(Errno) in
       try keep(answer, in: handle)
       if withEntries { handle.listingHas = node.listingHabit.begin() }
@@ -186,10 +187,16 @@ extension Host {
     let parent = listing.node
     let has = listing.handle.listingHas
     let isTest = has.testsFirst && next == Host.dots + 1
-    guard !stat.isNil, listing.withEntries, has.entries, !isTest else {
+    let fileName = FileName([UInt8](name))
+    // A name that may have gone since the script listed it must not be handed over as one that leads
+    // to a file, and attributes that may have changed are for the kernel to ask for.
+    let lastChange = max(
+      parent.lastChange, tree.child(of: parent, named: fileName)?.lastChange ?? 0)
+    guard !stat.isNil, listing.withEntries, has.entries, !isTest,
+      lastChange <= listing.handle.listedAt
+    else {
       return try add(name, Host.nameless(ino: Host.unknownInode, mode: 0), next: next, listing)
     }
-    let fileName = FileName([UInt8](name))
     let stat = try statLike(stat, answer)
     let node = tree.child(of: parent, named: fileName) ?? tree.add(fileName, under: parent)
     var entry = entry(node, attributes(from: stat, of: node))

@@ -96,6 +96,7 @@ extension Host {
         try accept(answer)
         unlink(node, from: place)
         changed(parent)
+        changedAttributes(node)
         succeed(turn)
       }
     }
@@ -126,6 +127,7 @@ extension Host {
         }
         tree.link(node, as: place)
         changed(parent)
+        changedAttributes(node)
         attributes(of: node, in: turn) { [self] attributes throws(Errno) in
           enter(turn, node, try made(node, attributes, by: .link))
         }
@@ -184,6 +186,8 @@ extension Host {
       if exchange { tellPath(of: replaced) } else { release(replaced) }
     }
     tellPath(of: node)
+    changedAttributes(node)
+    if let replaced { changedAttributes(replaced) }
   }
 
   /// Tells the instance of a node and those below it their new path; one that cannot be told is

@@ -70,6 +70,9 @@ final class Node {
   var measuredSize: Int64?
   /// For a directory: whether those who list it look at its files.
   var listingHabit = ListingHabit()
+  /// When it, or a name in it, last changed, as `Host.changes` counts: what was said of it before does
+  /// not hold any more.
+  var lastChange: UInt64 = 0
   /// When it last changed and was last read, as far as the host knows: for scripts that keep no times.
   var modified: Timestamp?
   var accessed: Timestamp?
