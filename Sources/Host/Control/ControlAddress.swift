@@ -47,9 +47,13 @@ package struct ControlAddress: Equatable, Sendable {
     guard user == getuid() || getuid() == 0 else {
       throw HostError("\(given) is another user's mount")
     }
-    for directory in candidates(user: user) where isPrivate(directory, user: user) {
-      let address = ControlAddress(directory: directory, device: mount.device)
-      if access(address.socket, F_OK) == 0 { return address }
+    // A mount is seen a moment before its socket is there.
+    for _ in 0..<10 {
+      for directory in candidates(user: user) where isPrivate(directory, user: user) {
+        let address = ControlAddress(directory: directory, device: mount.device)
+        if access(address.socket, F_OK) == 0 { return address }
+      }
+      usleep(50_000)
     }
     throw HostError("\(given) is not a mount of fusuma's that answers")
   }

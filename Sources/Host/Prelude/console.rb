@@ -32,8 +32,9 @@ module FUSE
     # so a line that has some is evaluated in a new scope, inside the last one, that declares them.
     SCOPE = "proc { |__source| eval(__source, nil, #{NAME.inspect}) }"
 
-    # As many scopes as mruby can look through from the innermost one.
-    DEEPEST = 200
+    # mruby looks through 255 blocks, and each scope is two of them; and a block has so many variables.
+    DEEPEST = 100
+    WIDEST = 100
 
     KEYWORDS = %w[
       alias and begin break case class def do else elsif end ensure false for if in module next nil not
@@ -73,13 +74,15 @@ module FUSE
       @names += names
     end
 
-    # One scope in the place of many: blocks that were made earlier keep the variables they had.
+    # Few scopes in the place of many: blocks that were made earlier keep the variables they had.
     def flatten
-      list = @names.join(", ")
-      values = @scope.call("[#{list}]")
-      make = $__fusuma_eval.call("proc { |__values| #{list}, = __values; #{SCOPE} }", NAME)
-      @scope = make.call(values)
-      @depth = 0
+      groups = []
+      @names.each_slice(WIDEST) { |names| groups << [names, @scope.call("[#{names.join(", ")}]")] }
+      @scope = $__fusuma_eval.call(SCOPE, NAME)
+      groups.each do |names, values|
+        @scope = @scope.call("proc { |__values| #{names.join(", ")}, = __values; #{SCOPE} }").call(values)
+      end
+      @depth = groups.size * 2
     end
 
     def word?(character)

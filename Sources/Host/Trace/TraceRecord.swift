@@ -20,6 +20,8 @@ struct TraceRecord {
   /// When the hook that it is at was called.
   private(set) var hookStarted: UInt64 = 0
   private var changed: UInt64 = 0
+  /// When it was answered; 0 until then.
+  private(set) var ended: UInt64 = 0
   var path: [UInt8]?
   var detail = Detail.none
 
@@ -27,6 +29,7 @@ struct TraceRecord {
   mutating func enterRuby() { changed = monotonicNanoseconds() }
   mutating func leaveRuby() { ruby += monotonicNanoseconds() - changed }
   mutating func park() { changed = monotonicNanoseconds() }
+  mutating func end() { ended = monotonicNanoseconds() }
   mutating func resume() { waiting += monotonicNanoseconds() - changed }
 }
 

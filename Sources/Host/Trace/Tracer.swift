@@ -77,7 +77,7 @@ extension Host {
     guard let record = turn.record else { return }
     let event = TraceEvent(
       operation: turn.operation, path: record.path, detail: record.detail, result: result,
-      caller: turn.context, total: monotonicNanoseconds() - record.started, ruby: record.ruby,
+      caller: turn.context, total: record.ended - record.started, ruby: record.ruby,
       waiting: record.waiting)
     for feed in tracer.feeds { feed.take(event) }
     for sink in tracer.sinks where sink.filter.accepts(event) {
