@@ -65,7 +65,8 @@ final class Mount {
 
   /// What no log of a process that served well has in it.
   static let suspiciousWords = [
-    "Fatal error", "SIGSEGV", "Assertion", "Sanitizer", "runtime error", "Stack dump", "Crashed",
+    "Fatal error", "SIGSEGV", "Assertion", "ERROR: AddressSanitizer",
+    "ERROR: LeakSanitizer", "runtime error", "Stack dump", "Crashed",
   ]
 
   /// The binary that was built with these tests, or $FUSUMA.
