@@ -53,7 +53,7 @@ extension Host {
     _ request: consuming Request, node id: NodeID, changes: AttributeChanges, handle: UInt64?
   ) {
     guard let turn = begin(.setattr, request), let node = node(id, for: turn) else { return }
-    note(turn, node)
+    note(turn, node, .changes(changes))
     let object = handle.flatMap { handles[$0] }?.object
     var changes = changes
     // chown(2) with -1 for both, or fallocate(2) of a file that loses its privileges by it: the owner

@@ -9,13 +9,13 @@ extension Host {
     _ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>, mode: UInt32,
     device: UInt64
   ) {
-    make(.mknod, request, .mknod, parent, name, [.integer(mode), .integer(device)])
+    make(.mknod, request, .mknod, parent, name, .octal(mode), [.integer(mode), .integer(device)])
   }
 
   package func mkdir(
     _ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>, mode: UInt32
   ) {
-    make(.mkdir, request, .mkdir, parent, name, [.integer(mode | S_IFDIR)])
+    make(.mkdir, request, .mkdir, parent, name, .octal(mode), [.integer(mode | S_IFDIR)])
   }
 
   package func symlink(
@@ -23,20 +23,22 @@ extension Host {
     name: UnsafePointer<CChar>
   ) {
     let bytes = UnsafeRawBufferPointer(start: target, count: strlen(target))
-    make(.symlink, request, .symlink, parent, name, [.bytes(bytes)])
+    make(
+      .symlink, request, .symlink, parent, name, .text(FileName(target).bytes), [.bytes(bytes)])
   }
 
   /// What mknod, mkdir and symlink have in common: the hook of the new path makes it, and then it is
   /// an entry like one that was looked up.
   private func make(
     _ operation: Operation, _ request: consuming Request, _ hook: Hook, _ parent: NodeID,
-    _ name: UnsafePointer<CChar>, _ arguments: [Argument]
+    _ name: UnsafePointer<CChar>, _ detail: @autoclosure () -> TraceRecord.Detail,
+    _ arguments: [Argument]
   ) {
     guard let turn = begin(operation, request), let parent = node(parent, for: turn),
       let place = place(parent, name, for: turn)
     else { return }
     let node = fresh(place, in: turn)
-    note(turn, node)
+    note(turn, node, detail())
     call(turn, hook, on: node, arguments) { [self] answer throws(Errno) in
       try accepted(answer, making: node)
       changed(parent)

@@ -13,7 +13,7 @@ struct Opened {
 extension Host {
   package func open(_ request: consuming Request, node id: NodeID, file: OpenFile) {
     guard let turn = begin(.open, request), let node = node(id, for: turn) else { return }
-    note(turn, node)
+    note(turn, node, .flags(file.flags))
     open(node, file.flags, in: turn) { [self] reply throws(Errno) in
       if !answer(turn, { $0.opened(reply) }) { forget(handle: reply.handle) }
     }
@@ -36,7 +36,7 @@ extension Host {
       let place = place(parent, name, for: turn)
     else { return }
     let node = fresh(place, in: turn)
-    note(turn, node)
+    note(turn, node, .flags(file.flags))
     let flags = file.flags
     call(turn, .create, on: node, [.integer(mode), .integer(flags)]) {
       [self] answer throws(Errno) in

@@ -126,7 +126,7 @@ extension Host {
     _ request: consuming Request, node id: NodeID, offset: Int64, whence: Int32, file: OpenFile
   ) {
     guard let turn = begin(.lseek, request), let node = node(id, for: turn) else { return }
-    note(turn, node)
+    note(turn, node, .range(Int(whence), offset))
     let object = object(handles[file.handle]?.object)
     call(
       turn, .lseek, on: node, [.integer(offset), .integer(whence), object]

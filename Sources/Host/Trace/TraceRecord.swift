@@ -10,6 +10,10 @@ struct TraceRecord {
     case octal(UInt32)
     /// So many bytes at an offset.
     case range(Int, Int64)
+    /// Those of open(2).
+    case flags(Int32)
+    /// What a setattr changes.
+    case changes(AttributeChanges)
     case text([UInt8])
   }
 
@@ -25,8 +29,11 @@ struct TraceRecord {
   var path: [UInt8]?
   var detail = Detail.none
 
-  mutating func beginHook() { hookStarted = monotonicNanoseconds() }
-  mutating func enterRuby() { changed = monotonicNanoseconds() }
+  mutating func beginHook() { hookStarted = 0 }
+  mutating func enterRuby() {
+    changed = monotonicNanoseconds()
+    if hookStarted == 0 { hookStarted = changed }
+  }
   mutating func leaveRuby() { ruby += monotonicNanoseconds() - changed }
   mutating func park() { changed = monotonicNanoseconds() }
   mutating func end() { ended = monotonicNanoseconds() }
@@ -40,6 +47,8 @@ struct TraceEvent {
   let detail: TraceRecord.Detail
   let result: Result<Int, Errno>
   let caller: Context
+  /// When it was answered, on the monotonic clock.
+  let ended: UInt64
   /// Times in nanoseconds: from the request to the answer, and what of it Ruby ran and waited.
   let total: UInt64
   let ruby: UInt64

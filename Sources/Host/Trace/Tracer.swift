@@ -77,11 +77,11 @@ extension Host {
     guard let record = turn.record else { return }
     let event = TraceEvent(
       operation: turn.operation, path: record.path, detail: record.detail, result: result,
-      caller: turn.context, total: record.ended - record.started, ruby: record.ruby,
-      waiting: record.waiting)
+      caller: turn.context, ended: record.ended, total: record.ended - record.started,
+      ruby: record.ruby, waiting: record.waiting)
     for feed in tracer.feeds { feed.take(event) }
     for sink in tracer.sinks where sink.filter.accepts(event) {
-      sink.take(event, tracer.commands.name(of: event.caller.pid))
+      sink.take(event, tracer.commands.name(of: event.caller.pid, at: event.ended))
       if !sink.isFlushDue { flushSoon(sink) }
     }
   }
@@ -89,6 +89,8 @@ extension Host {
   /// Tells of a hook that has answered.
   func measure(_ turn: Turn, _ result: Answer.Result) {
     guard let record = turn.record else { return }
+    // A class without the hook was not asked.
+    guard !tracer.feeds.isEmpty, record.hookStarted > 0 else { return }
     let duration = monotonicNanoseconds() - record.hookStarted
     let hasFailed =
       switch result {
@@ -169,8 +171,7 @@ struct CommandNames {
   private static let lifetime: UInt64 = 1_000_000_000
   private static let most = 512
 
-  mutating func name(of pid: Int32) -> [UInt8] {
-    let now = monotonicNanoseconds()
+  mutating func name(of pid: Int32, at now: UInt64) -> [UInt8] {
     let old = known[pid]
     if let old, now < old.until { return old.name }
     // A process that is gone by now is still called what it was.
