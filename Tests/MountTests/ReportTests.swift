@@ -82,8 +82,15 @@ import Testing
 
   @Test func theSameErrorIsCounted() throws {
     let log = try report(of: "raise 'again'", times: 500)
-    #expect(log.split(separator: "\n").count { $0.contains("again (RuntimeError)") } == 2)
-    #expect(log.contains("fusuma: on_read_all /x: again (RuntimeError): 499 times more\n"))
+    let told = log.split(separator: "\n").filter { $0.contains("again (RuntimeError)") }
+    #expect(told.first == "fusuma: on_read_all /x: again (RuntimeError)")
+    // In one line, or in a few where it took more than a second.
+    let counted = told.dropFirst().compactMap { line in
+      line.hasSuffix(": once more")
+        ? 1 : Int(line.split(separator: " ").dropLast(2).last ?? "")
+    }
+    #expect(counted.reduce(0, +) == 499, "\(log)")
+    #expect(told.count < 6)
   }
 
   @Test func theSameErrorIsCountedWhileItGoesOn() throws {

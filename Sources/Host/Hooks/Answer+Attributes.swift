@@ -64,7 +64,7 @@ extension Host {
     }
     guard hasMode, stat.mode & S_IFMT != 0 else {
       throw wrong(
-        answer, value, "st_mode with a type, such as FUSE::S_IFREG | 0644 or FUSE::S_IFDIR | 0755")
+        answer, value, "st_mode with a type")
     }
     return stat
   }

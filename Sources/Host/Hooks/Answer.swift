@@ -18,35 +18,43 @@ package enum AnswerKind: Sendable {
   case act, attributes, bytes, names, handle, count, statistics
   case attributeValue, attributeNames, lock, offset, ioctl, events
 
-  /// Says what a good answer is, with an example, for the report of a bad one.
+  /// Says what a good answer is, for the report of a bad one.
   package var expectation: String {
     switch self {
-    case .act:
-      "0 or nil for success, or a negative errno; for example -Errno::EACCES::Errno (or raise "
-        + "Errno::EACCES)"
+    case .act: "0 or nil for success, or a negative errno"
     case .attributes:
-      "something with st_mode (and st_size, st_nlink, ...), or nil for no such file; for example "
-        + "FUSE::Stat.new(FUSE::S_IFREG | 0644, 1, 12)"
-    case .bytes: "a String, or [String, size]; for example \"hello\\n\""
-    case .names:
-      "an Array of names or of [name, stat] pairs, or a Hash of them; for example [\"hello\"]"
-    case .handle:
-      "0 for success, nil for no such file, or any other object as a handle; for example "
-        + "File.open(@path)"
-    case .count:
-      "how many bytes were taken, at most as many as there were, or nil for all; for example "
-        + "data.size"
-    case .statistics:
-      "something with f_blocks, f_bfree, f_files, ...; for example { f_blocks: 1000, f_bfree: 500 }"
-    case .attributeValue:
-      "a String of at most 65536 bytes, or nil for no such attribute; for example \"text/plain\""
-    case .attributeNames: "an Array of names; for example [\"user.comment\"]"
+      "something with st_mode (and st_size, st_nlink, ...), or nil for no such file"
+    case .bytes: "a String, or [String, size]"
+    case .names: "an Array of names or of [name, stat] pairs, or a Hash of them"
+    case .handle: "0 for success, nil for no such file, or any other object as a handle"
+    case .count: "how many bytes were taken, at most as many as there were, or nil for all"
+    case .statistics: "something with f_blocks, f_bfree, f_files, ..."
+    case .attributeValue: "a String of at most 65536 bytes, or nil for no such attribute"
+    case .attributeNames: "an Array of names"
     case .lock:
-      "0 or nil, or for F_GETLK the lock that stands in the way, as [type, start, length, pid]; for "
-        + "example [FUSE::F_WRLCK, 0, 0, 1234]"
-    case .offset: "an Integer from 0 on; for example 4096"
-    case .ioctl: "an Integer, a String, or [Integer, String]; for example [0, \"done\"]"
-    case .events: "an Integer of POLL bits, or nil for none; for example FUSE::POLLIN"
+      "0 or nil, or for F_GETLK the lock that stands in the way, as [type, start, length, pid]"
+    case .offset: "an Integer from 0 on"
+    case .ioctl: "an Integer, a String, or [Integer, String]"
+    case .events: "an Integer of POLL bits, or nil for none"
+    }
+  }
+
+  /// A good answer, as a script would have it.
+  package var example: String {
+    switch self {
+    case .act: "-Errno::EACCES::Errno (or: raise Errno::EACCES)"
+    case .attributes: "FUSE::Stat.new(FUSE::S_IFREG | 0644, 1, 12)"
+    case .bytes: "\"hello\\n\""
+    case .names: "[\"hello\"]"
+    case .handle: "File.open(@path)"
+    case .count: "data.size"
+    case .statistics: "{ f_blocks: 1000, f_bfree: 500 }"
+    case .attributeValue: "\"text/plain\""
+    case .attributeNames: "[\"user.comment\"]"
+    case .lock: "[FUSE::F_WRLCK, 0, 0, 1234]"
+    case .offset: "4096"
+    case .ioctl: "[0, \"done\"]"
+    case .events: "FUSE::POLLIN"
     }
   }
 }
@@ -130,10 +138,14 @@ extension Host {
   }
 
   /// Reports an answer that is none, and gives the errno for it.
-  func wrong(_ answer: Answer, _ value: Value, _ expected: String? = nil) -> Errno {
+  func wrong(
+    _ answer: Answer, _ value: Value, _ expected: String? = nil, example: String? = nil
+  ) -> Errno {
+    let kind = answer.hook.row.answer
     reporter.report(
       wrongAnswer: vm.inspect(value, limit: 60), of: vm.className(of: value),
-      expected: expected ?? answer.hook.row.answer.expectation, in: answer.hook.name,
+      expected: "\(expected ?? kind.expectation); for example \(example ?? kind.example)",
+      in: answer.hook.name,
       path: answer.node?.pathText
     ) { definition(of: answer) }
     return Errno(EIO)

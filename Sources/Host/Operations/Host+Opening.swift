@@ -113,7 +113,7 @@ extension Host {
       throw wrong(
         answer, wishes,
         "a Hash with handle, direct_io, keep_cache, nonseekable, cache_readdir or "
-          + "parallel_direct_writes")
+          + "parallel_direct_writes", example: "{ direct_io: true }")
     }
   }
 
