@@ -31,7 +31,11 @@ extension Host {
   /// to FUSE.run.
   package func check(callsHooks: Bool) throws(HostError) -> CheckResult {
     try load()
-    defer { scriptTurn = nil }
+    defer {
+      // The script waits in FUSE.run for ever: what it would go on with holds the host.
+      scriptTurn?.next = nil
+      scriptTurn = nil
+    }
     guard wantsMount else {
       if case .failed = ending { throw HostError("\(configuration.script) does not load") }
       throw HostError(
