@@ -90,7 +90,7 @@ extension Host {
     turn.wasToldOfEnd = false
     turn.isScripts = false
     liveTurns += 1
-    if tracer.isOn { turn.record = TraceRecord() }
+    if tracer.isOn { watch(turn) }
     return turn
   }
 

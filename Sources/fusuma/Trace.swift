@@ -26,6 +26,10 @@ struct Trace: ParsableCommand {
     while true {
       switch client.receive() {
       case .line(let line):
+        if line.starts(with: "{\"lost\":".utf8), let lost = JSON(parsing: line)?["lost"]?.integer {
+          Terminal.write("fusuma: \(lost) lines were lost\n", to: STDERR_FILENO)
+          continue
+        }
         guard Terminal.write(line + [UInt8(ascii: "\n")]) else { return }
       case .interrupted, .closed: return
       case .silence: continue

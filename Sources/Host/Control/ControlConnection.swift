@@ -64,11 +64,11 @@ final class ControlConnection {
   /// Sends a message, or drops it where too much is pending.
   func send(_ message: JSON) { send(line: message.text + [UInt8(ascii: "\n")]) }
 
-  /// Sends bytes that end with a line's end.
+  /// Sends bytes that end with a line's end; those that follow dropped ones begin by saying how many.
   func send(line: some Collection<UInt8>) {
     guard isOpen else { return }
     guard output.count + line.count <= ControlConnection.mostPending else {
-      lost += 1
+      lost += line.count { $0 == UInt8(ascii: "\n") }
       return
     }
     if lost > 0 {

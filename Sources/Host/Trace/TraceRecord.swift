@@ -26,6 +26,8 @@ struct TraceRecord {
   private var changed: UInt64 = 0
   /// When it was answered; 0 until then.
   private(set) var ended: UInt64 = 0
+  /// The caller's name: it may be gone by the end.
+  var command: [UInt8] = []
   var path: [UInt8]?
   var detail = Detail.none
 

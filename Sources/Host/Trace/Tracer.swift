@@ -72,6 +72,15 @@ extension Host {
   /// How long a line may stay in the buffer, in seconds.
   private static let flushDelay = 0.05
 
+  /// Begins to measure a turn.
+  func watch(_ turn: Turn) {
+    var record = TraceRecord()
+    if !tracer.sinks.isEmpty {
+      record.command = tracer.commands.name(of: turn.context.pid, at: record.started)
+    }
+    turn.record = record
+  }
+
   /// Tells of an operation that ends, to whoever looks.
   func trace(_ turn: Turn, _ result: Result<Int, Errno>) {
     guard let record = turn.record else { return }
@@ -81,7 +90,7 @@ extension Host {
       ruby: record.ruby, waiting: record.waiting)
     for feed in tracer.feeds { feed.take(event) }
     for sink in tracer.sinks where sink.filter.accepts(event) {
-      sink.take(event, tracer.commands.name(of: event.caller.pid, at: event.ended))
+      sink.take(event, record.command)
       if !sink.isFlushDue { flushSoon(sink) }
     }
   }

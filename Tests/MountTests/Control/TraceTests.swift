@@ -42,7 +42,7 @@ import Testing
     let file = output.path + "/trace"
     try withMount(.source(Self.script), options: ["--trace=\(file)"]) { mount in
       try work(mount)
-      _ = try mount.sh("cat quick; : > quick")
+      _ = try mount.sh("cat quick; : > quick; cat absent || true")
     }
     let lines = lines(try output.read("trace"))
     func line(_ text: String) -> String? { lines.first { $0.contains(text) } }
