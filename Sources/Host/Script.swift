@@ -54,7 +54,7 @@ extension Host {
     do throws(VM.OutOfMemory) { base = try World(of: vm) } catch {
       throw HostError("there is not enough memory")
     }
-    guard let turn = begin(.script) else { throw HostError("there is not enough memory") }
+    let turn = begin(.script)
     scriptTurn = turn
     do throws(RubyException) {
       try run(source, in: turn) { [self] answer in ending = end(of: answer) }
@@ -112,7 +112,7 @@ extension Host {
 
   /// Runs what at_exit was given; answers the status that one of them asked for.
   private func runAtExit() -> Int32? {
-    guard let turn = begin(.script) else { return nil }
+    let turn = begin(.script)
     var status: Int32?
     run(turn, vm[classes.fuse], vm.name("__run_at_exit")) { [self] answer in
       if case .value(let value) = answer.result {

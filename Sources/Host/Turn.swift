@@ -72,19 +72,16 @@ extension Host {
   // MARK: Beginning and ending
 
   /// Begins a turn that answers a request of the kernel's.
-  func begin(_ operation: Operation, _ request: consuming Request) -> Turn? {
+  func begin(_ operation: Operation, _ request: consuming Request) -> Turn {
     let context = request.context
-    guard let turn = begin(operation, context) else {
-      request.fail(Errno(ENOMEM))
-      return nil
-    }
+    let turn = begin(operation, context)
     turn.request = consume request
     return turn
   }
 
-  /// Begins a turn; nil when there is no memory for a fiber.
-  func begin(_ operation: Operation, _ context: Context = Context()) -> Turn? {
-    guard let turn = idleTurns.popLast() ?? Turn() as Turn? else { return nil }
+  /// Begins a turn.
+  func begin(_ operation: Operation, _ context: Context = Context()) -> Turn {
+    let turn = idleTurns.popLast() ?? Turn()
     turn.operation = operation
     turn.context = context
     turn.wasToldOfEnd = false

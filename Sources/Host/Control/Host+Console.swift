@@ -99,10 +99,7 @@ extension Host {
         return
       }
       let values = try values().map { Argument.value($0) }
-      guard let turn = begin(.console, Context(uid: connection.uid, pid: connection.pid)) else {
-        connection.send(["error": "there is not enough memory", "frames": []])
-        return
-      }
+      let turn = begin(.console, Context(uid: connection.uid, pid: connection.pid))
       console.turn = turn
       turn.console = console
       control?.board.clearInterrupt()

@@ -116,7 +116,7 @@ extension Host {
   func startSpawned() {
     while !spawned.isEmpty {
       let work = spawned.removeFirst()
-      guard let turn = begin(.background) else { continue }
+      let turn = begin(.background)
       turn.isScripts = work.isScripts
       run(turn, vm[work.block], names.call) { [self] answer throws(Errno) in
         if case .raised(let exception) = answer.result, !isToldToEnd(exception) {
@@ -149,7 +149,8 @@ extension Host {
   func callOnClass(_ method: String, _ done: @escaping (Bool) -> Void) {
     let klass = vm[classes.klass]
     let name = vm.name(method)
-    guard vm.accepts(klass, name) != nil, let turn = begin(.background) else { return done(true) }
+    guard vm.accepts(klass, name) != nil else { return done(true) }
+    let turn = begin(.background)
     run(turn, klass, name) { [self] answer throws(Errno) in
       var succeeded = true
       if case .raised(let exception) = answer.result, !isToldToEnd(exception) {

@@ -6,7 +6,8 @@ import Ruby
 
 extension Host {
   package func getattr(_ request: consuming Request, node id: NodeID, handle: UInt64?) {
-    guard let turn = begin(.getattr, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.getattr, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     tell(turn, node)
   }
@@ -52,7 +53,8 @@ extension Host {
   package func setattr(
     _ request: consuming Request, node id: NodeID, changes: AttributeChanges, handle: UInt64?
   ) {
-    guard let turn = begin(.setattr, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.setattr, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .changes(changes))
     let object = handle.flatMap { handles[$0] }?.object
     var changes = changes
@@ -212,13 +214,15 @@ extension Host {
   func object(_ root: VM.Root?) -> Argument { .value(root.map { vm[$0] } ?? .nil) }
 
   package func access(_ request: consuming Request, node id: NodeID, mask: Int32) {
-    guard let turn = begin(.access, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.access, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .number(Int(mask)))
     act(turn, .access, on: node, [.integer(mask)])
   }
 
   package func readlink(_ request: consuming Request, node id: NodeID) {
-    guard let turn = begin(.readlink, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.readlink, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     call(turn, .readlink, on: node) { [self] answer throws(Errno) in
       try bytes(of: answer, limit: Int(PATH_MAX) - 1) { target in
@@ -228,7 +232,8 @@ extension Host {
   }
 
   package func statfs(_ request: consuming Request, node id: NodeID) {
-    guard let turn = begin(.statfs, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.statfs, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     call(turn, .statfs, on: node.isRoot ? node : tree.root) { [self] answer throws(Errno) in
       let statistics = try statistics(of: answer)

@@ -11,7 +11,8 @@ extension Host {
   package func read(
     _ request: consuming Request, node id: NodeID, size: Int, offset: Int64, file: OpenFile
   ) {
-    guard let turn = begin(.read, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.read, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .range(size, offset))
     if let draft = node.draft {
       // Somebody is writing the whole content anew: that is what there is to read.
@@ -91,7 +92,8 @@ extension Host {
     _ request: consuming Request, node id: NodeID, data: UnsafeRawBufferPointer, offset: Int64,
     file: OpenFile
   ) {
-    guard let turn = begin(.write, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.write, request)
+    guard let node = node(id, for: turn) else { return }
     let total = data.count
     note(turn, node, .range(total, offset))
     let handle = handles[file.handle]

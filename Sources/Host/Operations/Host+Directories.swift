@@ -6,7 +6,8 @@ import Ruby
 
 extension Host {
   package func opendir(_ request: consuming Request, node id: NodeID, file: OpenFile) {
-    guard let turn = begin(.opendir, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.opendir, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     let flags = file.flags & ~O_ACCMODE
     call(turn, .opendir, on: node, [.integer(file.flags)]) { [self] answer throws(Errno) in
@@ -18,7 +19,8 @@ extension Host {
   }
 
   package func releasedir(_ request: consuming Request, node id: NodeID, file: OpenFile) {
-    guard let turn = begin(.releasedir, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.releasedir, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     let number = file.handle
     call(turn, .releasedir, on: node, [object(handles[number]?.object)]) {
@@ -32,7 +34,8 @@ extension Host {
   package func fsyncdir(
     _ request: consuming Request, node id: NodeID, dataOnly: Bool, file: OpenFile
   ) {
-    guard let turn = begin(.fsyncdir, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.fsyncdir, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     act(
       turn, .fsyncdir, on: node,
@@ -55,7 +58,8 @@ extension Host {
     _ request: consuming Request, _ id: NodeID, _ size: Int, _ offset: Int64, _ file: OpenFile,
     withEntries: Bool
   ) {
-    guard let turn = begin(.readdir, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.readdir, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .range(size, offset))
     guard let handle = handles[file.handle] else { return fail(turn, Errno(EBADF)) }
     if offset > 0, handle.listing != nil {

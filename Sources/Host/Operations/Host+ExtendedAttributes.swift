@@ -12,7 +12,8 @@ extension Host {
     _ request: consuming Request, node id: NodeID, name: UnsafePointer<CChar>,
     value: UnsafeRawBufferPointer, flags: Int32
   ) {
-    guard let turn = begin(.setxattr, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.setxattr, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .text(FileName(name).bytes))
     act(turn, .setxattr, on: node, [bytes(name), .bytes(value), .integer(flags)])
   }
@@ -20,7 +21,8 @@ extension Host {
   package func getxattr(
     _ request: consuming Request, node id: NodeID, name: UnsafePointer<CChar>, size: Int
   ) {
-    guard let turn = begin(.getxattr, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.getxattr, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .text(FileName(name).bytes))
     call(turn, .getxattr, on: node, [bytes(name)]) { [self] answer throws(Errno) in
       let value = try value(of: answer)
@@ -33,7 +35,8 @@ extension Host {
   }
 
   package func listxattr(_ request: consuming Request, node id: NodeID, size: Int) {
-    guard let turn = begin(.listxattr, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.listxattr, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     call(turn, .listxattr, on: node) { [self] answer throws(Errno) in
       let value = try value(of: answer)
@@ -68,7 +71,8 @@ extension Host {
   package func removexattr(
     _ request: consuming Request, node id: NodeID, name: UnsafePointer<CChar>
   ) {
-    guard let turn = begin(.removexattr, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.removexattr, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .text(FileName(name).bytes))
     act(turn, .removexattr, on: node, [bytes(name)])
   }

@@ -34,7 +34,8 @@ extension Host {
     _ name: UnsafePointer<CChar>, _ detail: @autoclosure () -> TraceRecord.Detail,
     _ arguments: [Argument]
   ) {
-    guard let turn = begin(operation, request), let parent = node(parent, for: turn),
+    let turn = begin(operation, request)
+    guard let parent = node(parent, for: turn),
       let place = place(parent, name, for: turn)
     else { return }
     let node = fresh(place, in: turn)
@@ -86,7 +87,8 @@ extension Host {
     _ operation: Operation, _ request: consuming Request, _ hook: Hook, _ parent: NodeID,
     _ name: UnsafePointer<CChar>
   ) {
-    guard let turn = begin(operation, request), let parent = node(parent, for: turn),
+    let turn = begin(operation, request)
+    guard let parent = node(parent, for: turn),
       let place = place(parent, name, for: turn)
     else { return }
     let node = findOrAdd(place, in: turn)
@@ -116,7 +118,8 @@ extension Host {
     _ request: consuming Request, node id: NodeID, newParent: NodeID,
     newName: UnsafePointer<CChar>
   ) {
-    guard let turn = begin(.link, request), let node = node(id, for: turn),
+    let turn = begin(.link, request)
+    guard let node = node(id, for: turn),
       let parent = self.node(newParent, for: turn), let place = place(parent, newName, for: turn)
     else { return }
     let path = place.path ?? []
@@ -141,7 +144,8 @@ extension Host {
     _ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>, newParent: NodeID,
     newName: UnsafePointer<CChar>, flags: UInt32
   ) {
-    guard let turn = begin(.rename, request), let parent = node(parent, for: turn),
+    let turn = begin(.rename, request)
+    guard let parent = node(parent, for: turn),
       let newParent = node(newParent, for: turn), let old = place(parent, name, for: turn),
       let new = place(newParent, newName, for: turn)
     else { return }

@@ -8,7 +8,8 @@ extension Host {
   package func lookup(
     _ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>
   ) {
-    guard let turn = begin(.lookup, request), let parent = node(parent, for: turn),
+    let turn = begin(.lookup, request)
+    guard let parent = node(parent, for: turn),
       let place = place(parent, name, for: turn)
     else { return }
     let node = findOrAdd(place, in: turn)

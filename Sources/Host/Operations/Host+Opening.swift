@@ -12,7 +12,8 @@ struct Opened {
 
 extension Host {
   package func open(_ request: consuming Request, node id: NodeID, file: OpenFile) {
-    guard let turn = begin(.open, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.open, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .flags(file.flags))
     open(node, file.flags, in: turn) { [self] reply throws(Errno) in
       if !answer(turn, { $0.opened(reply) }) { forget(handle: reply.handle) }
@@ -32,7 +33,8 @@ extension Host {
     _ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>, mode: UInt32,
     file: OpenFile
   ) {
-    guard let turn = begin(.create, request), let parent = node(parent, for: turn),
+    let turn = begin(.create, request)
+    guard let parent = node(parent, for: turn),
       let place = place(parent, name, for: turn)
     else { return }
     let node = fresh(place, in: turn)
@@ -149,7 +151,8 @@ extension Host {
   }
 
   package func flush(_ request: consuming Request, node id: NodeID, file: OpenFile) {
-    guard let turn = begin(.flush, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.flush, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     let handle = handles[file.handle]
     let object = handle?.object
@@ -166,7 +169,8 @@ extension Host {
   }
 
   package func release(_ request: consuming Request, node id: NodeID, file: OpenFile) {
-    guard let turn = begin(.release, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.release, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     let number = file.handle
     let object = handles[number]?.object
@@ -204,7 +208,8 @@ extension Host {
   package func fsync(
     _ request: consuming Request, node id: NodeID, dataOnly: Bool, file: OpenFile
   ) {
-    guard let turn = begin(.fsync, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.fsync, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     act(
       turn, .fsync, on: node,

@@ -10,7 +10,8 @@ extension Host {
   package func getlk(
     _ request: consuming Request, node id: NodeID, file: OpenFile, lock: FileLock
   ) {
-    guard let turn = begin(.getlk, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.getlk, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     callLock(turn, node, F_GETLK, file, lock) { [self] answer throws(Errno) in
       let value = try value(of: answer)
@@ -28,7 +29,8 @@ extension Host {
   package func setlk(
     _ request: consuming Request, node id: NodeID, file: OpenFile, lock: FileLock, wait: Bool
   ) {
-    guard let turn = begin(.setlk, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.setlk, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     callLock(turn, node, wait ? F_SETLKW : F_SETLK, file, lock) { [self] answer throws(Errno) in
       if answer.isMissing { throw Errno(ENOSYS) }
@@ -87,7 +89,8 @@ extension Host {
   package func flock(
     _ request: consuming Request, node id: NodeID, file: OpenFile, operation: Int32
   ) {
-    guard let turn = begin(.flock, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.flock, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     let object = object(handles[file.handle]?.object)
     call(
@@ -105,7 +108,8 @@ extension Host {
     _ request: consuming Request, node id: NodeID, mode: Int32, offset: Int64, length: Int64,
     file: OpenFile
   ) {
-    guard let turn = begin(.fallocate, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.fallocate, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .range(Int(length), offset))
     call(
       turn, .fallocate, on: node,
@@ -125,7 +129,8 @@ extension Host {
   package func lseek(
     _ request: consuming Request, node id: NodeID, offset: Int64, whence: Int32, file: OpenFile
   ) {
-    guard let turn = begin(.lseek, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.lseek, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .range(Int(whence), offset))
     let object = object(handles[file.handle]?.object)
     call(
@@ -150,7 +155,8 @@ extension Host {
     _ request: consuming Request, node id: NodeID, offset: Int64, file: OpenFile,
     toNode: NodeID, toOffset: Int64, toFile: OpenFile, length: Int, flags: Int32
   ) {
-    guard let turn = begin(.copyFileRange, request), let node = node(id, for: turn),
+    let turn = begin(.copyFileRange, request)
+    guard let node = node(id, for: turn),
       let target = self.node(toNode, for: turn)
     else { return }
     note(turn, node, .range(length, offset))
@@ -177,7 +183,8 @@ extension Host {
     _ request: consuming Request, node id: NodeID, command: UInt32, argument: UInt,
     file: OpenFile, flags: UInt32, input: UnsafeRawBufferPointer, outputSize: Int
   ) {
-    guard let turn = begin(.ioctl, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.ioctl, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node, .number(Int(command)))
     let data: Argument = input.isEmpty ? .integer(argument) : .bytes(input)
     call(
@@ -205,7 +212,8 @@ extension Host {
     _ request: consuming Request, node id: NodeID, file: OpenFile, events: UInt32,
     handle: consuming PollHandle?
   ) {
-    guard let turn = begin(.poll, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.poll, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     // The last one who wants to be told is told for all: the kernel wakes everybody who waits.
     if let handle { node.pollHandle = consume handle }
@@ -232,7 +240,8 @@ extension Host {
   package func bmap(
     _ request: consuming Request, node id: NodeID, blockSize: Int, index: UInt64
   ) {
-    guard let turn = begin(.bmap, request), let node = node(id, for: turn) else { return }
+    let turn = begin(.bmap, request)
+    guard let node = node(id, for: turn) else { return }
     note(turn, node)
     call(turn, .bmap, on: node, [.integer(blockSize), .integer(index)]) {
       [self] answer throws(Errno) in

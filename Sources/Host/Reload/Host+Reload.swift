@@ -147,9 +147,7 @@ extension Host {
   /// Runs the script in a turn of its own, which is the script's from then on; false where it ended
   /// without coming to FUSE.run.
   private func evaluate(_ source: [UInt8]) throws(RubyException) -> Bool {
-    guard let turn = begin(.script) else {
-      throw vm.exception("NoMemoryError", "there is not enough memory")
-    }
+    let turn = begin(.script)
     isReloading = true
     wantsMount = false
     defer {
