@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Many transfers at once", .serialized)
 struct TransfersTests {
-  @Test("500 requests wait together, end together, and fit into a few MiB")
+  @Test("500 requests wait together and end together")
   func fiveHundred() throws {
     let server = try LoopbackServer { _, connection in
       usleep(500_000)
@@ -13,8 +13,6 @@ struct TransfersTests {
     }
     let transfers = try Transfers()
     _ = try transfers.perform(HTTPRequest(server.url()))
-    let before = residentBytes()
-    var peak = 0
     var answers = 0
     let time = try seconds {
       for ticket in 0..<500 { transfers.start(HTTPRequest(server.url()), ticket: UInt64(ticket)) }
@@ -23,12 +21,9 @@ struct TransfersTests {
           #expect(try result.get().status == 200)
           answers += 1
         }
-        peak = max(peak, residentBytes())
       }
     }
     #expect(time < 5)
-    // The server's 500 threads are in this figure too; a sanitizer's own memory would drown it.
-    if !isSanitized { #expect(peak - before < 24 << 20) }
     #expect(!transfers.isBusy)
   }
 
