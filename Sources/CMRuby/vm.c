@@ -10,7 +10,7 @@
 // Bytes that may go by before the young objects are collected, and by how much the whole may grow
 // before all are. mruby counts objects: a thousand Strings of 1 MiB are nothing to it.
 enum {
-  YOUNG_BYTES = 8 << 20,
+  YOUNG_BYTES = 1 << 20,
   GROWTH_BYTES = 16 << 20,
   // That may have been given back to malloc before it has to give it back to the system.
   SPARE_BYTES = 64 << 20,
