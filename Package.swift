@@ -43,7 +43,7 @@ let package = Package(
       name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "CJansson", "CLinux"],
       resources: [
         "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl", "blocks",
-        "console", "reload", "messages", "check",
+        "queue", "outbox", "console", "reload", "messages", "check",
       ].map { .embedInCode("Prelude/\($0).rb") },
       swiftSettings: strict),
     .executableTarget(

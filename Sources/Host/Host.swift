@@ -50,6 +50,8 @@ package final class Host: Operations {
   var control: ControlServer?
   /// Background work that waits for the mount.
   var spawned: [Spawned] = []
+  /// What is to be done after the unmount.
+  var atUnmount: [Spawned] = []
 
   // The script and its mount.
   var scriptTurn: Turn?
@@ -172,6 +174,7 @@ package final class Host: Operations {
     do throws(RubyException) {
       try installParking()
       try installMountNatives()
+      try installBackgroundNatives()
       try installConsoleOutput()
     } catch {
       throw HostError("the host's methods could not be defined: \(vm.describe(error).message)")

@@ -14,7 +14,8 @@ enum Surroundings {
     ("kernel.rb", PackageResources.kernel_rb), ("io.rb", PackageResources.io_rb),
     ("process.rb", PackageResources.process_rb), ("json.rb", PackageResources.json_rb),
     ("http.rb", PackageResources.http_rb), ("curl.rb", PackageResources.curl_rb),
-    ("blocks.rb", PackageResources.blocks_rb), ("console.rb", PackageResources.console_rb),
+    ("blocks.rb", PackageResources.blocks_rb), ("queue.rb", PackageResources.queue_rb),
+    ("outbox.rb", PackageResources.outbox_rb), ("console.rb", PackageResources.console_rb),
     ("reload.rb", PackageResources.reload_rb), ("messages.rb", PackageResources.messages_rb),
   ]
 

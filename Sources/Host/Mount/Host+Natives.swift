@@ -63,11 +63,6 @@ extension Host {
       guard let mountPoint else { return .nil }
       return try vm.string(mountPoint)
     }
-    try vm.define("FUSE", "__spawn_turn") { [unowned self] call throws(RubyException) in
-      spawned.append(Spawned(block: try vm.retain(call[0]), isScripts: running === scriptTurn))
-      if isServing { Wakeup.wake() }
-      return .nil
-    }
     try vm.define("FUSE", "__help") { [unowned self] _ throws(RubyException) in
       try vm.string(Host.help)
     }
@@ -128,13 +123,6 @@ extension Host {
     return "Hooks, all optional, handed as many of their arguments as they accept:\n"
       + hooks.joined(separator: "\n") + "\n"
   }
-}
-
-/// Background work that was asked for and has not begun.
-struct Spawned {
-  let block: VM.Root
-  /// The script itself asked for it, not a hook.
-  let isScripts: Bool
 }
 
 /// Carries a poll handle, which cannot be copied, into a closure that can.

@@ -75,7 +75,7 @@ extension Host {
     }
   }
 
-  private func closeControl() {
+  func closeControl() {
     for sink in tracer.sinks { sink.flush() }
     control?.close()
     control = nil
@@ -93,11 +93,12 @@ extension Host {
     isInitialized || session?.connection == nil ? !(options.isSerial && hasParkedRequest) : false
   }
 
-  private var hasParkedRequest: Bool { parked.values.contains { $0.request != nil } }
+  var hasParkedRequest: Bool { parked.values.contains { $0.request != nil } }
 
   private func sleepWithoutReceiving() {
+    // Not for ever: a signal may have come since it was looked for last.
     var watched = pollfd(fd: waiter.eventDescriptor, events: Int16(POLLIN), revents: 0)
-    _ = Glibc.poll(&watched, 1, -1)
+    if !Wakeup.hasCome { _ = Glibc.poll(&watched, 1, 100) }
     Wakeup.wake()
   }
 
@@ -108,29 +109,8 @@ extension Host {
       if number == SIGHUP && isInBackground { reload() } else { stop(status: 0) }
     }
     if waiter.hasOutcomes { deliverOutcomes() }
-    startSpawned()
+    if isInitialized { startSpawned() }
     vm.collectIfDue()
-  }
-
-  /// Starts the background work that was asked for.
-  func startSpawned() {
-    while !spawned.isEmpty {
-      let work = spawned.removeFirst()
-      let turn = begin(.background)
-      turn.isScripts = work.isScripts
-      run(turn, vm[work.block], names.call) { [self] answer throws(Errno) in
-        if case .raised(let exception) = answer.result, !isToldToEnd(exception) {
-          _ = errno(of: exception, in: "FUSE.spawn", node: nil)
-        }
-        vm.release(work.block)
-        finish(turn)
-      }
-    }
-  }
-
-  /// Whether an exception only says that the mount ends, or that background work has begun again.
-  func isToldToEnd(_ exception: RubyException) -> Bool {
-    ["FUSE::Unmounted", "FUSE::Reloaded"].contains(vm.className(of: exception.value))
   }
 
   // MARK: Beginning and end
@@ -144,132 +124,6 @@ extension Host {
   }
 
   package func destroyed() {}
-
-  /// Calls a method of the script's class, where it has it, as a turn of its own.
-  func callOnClass(_ method: String, _ done: @escaping (Bool) -> Void) {
-    let klass = vm[classes.klass]
-    let name = vm.name(method)
-    guard vm.accepts(klass, name) != nil else { return done(true) }
-    let turn = begin(.background)
-    run(turn, klass, name) { [self] answer throws(Errno) in
-      var succeeded = true
-      if case .raised(let exception) = answer.result, !isToldToEnd(exception) {
-        _ = errno(of: exception, in: "self.\(method)", node: nil)
-        succeeded = false
-      }
-      finish(turn)
-      done(succeeded)
-    }
-  }
-
-  /// How long hooks that wait have to come to an end when the mount does, in nanoseconds.
-  private static let graceForHooks: UInt64 = 400_000_000
-
-  /// Ends the mount and everything that goes on in it; answers the exit status.
-  private func finish(_ session: Session) -> Int32 {
-    breakWaits()
-    pump(session, until: monotonicNanoseconds() + Host.graceForHooks) { self.parked.isEmpty }
-    // While the device number that names its socket is still this mount's.
-    closeControl()
-    if !session.hasEnded { unmountCleanly(session) }
-    notifier.stop()
-    session.unmount()
-    Wakeup.watch(-1)
-    var isOver = false
-    callOnClass("on_destroy") { _ in isOver = true }
-    // It may take its time, to send what is still to be sent; a signal cuts it short.
-    pump(nil, until: .max) { isOver || !Wakeup.takeSignals().isEmpty }
-    breakWaits()
-    pump(nil, until: monotonicNanoseconds() + Host.graceForHooks) { self.parked.isEmpty }
-    isServing = false
-    reporter.later = { _ in }
-    reporter.tellRepetitions()
-    abandonParked()
-    releaseEverything()
-    return stopStatus ?? 0
-  }
-
-  /// Unmounts as umount(8) does, serving meanwhile; where files are open, lazily, saying so.
-  private func unmountCleanly(_ session: Session) {
-    guard let mountPoint else { return }
-    let result = Atomic1(-1)
-    let path = mountPoint
-    var thread = pthread_t()
-    guard
-      startThread(
-        isDetached: false, thread: &thread,
-        {
-          result.store(MountPoint.unmount(path))
-          Wakeup.wake()
-        }) == 0
-    else { return }
-    pump(session, until: .max) { result.load() >= 0 || session.hasEnded }
-    pthread_join(thread, nil)
-    if result.load() == EBUSY {
-      reporter.say("\(path) is in use: unmounted lazily, files open there are lost")
-    }
-  }
-
-  /// Serves, and delivers what was waited for, until something is the case.
-  private func pump(_ session: Session?, until deadline: UInt64, _ isOver: () -> Bool) {
-    while !isOver() {
-      if waiter.hasOutcomes { deliverOutcomes() }
-      if isOver() { return }
-      let now = monotonicNanoseconds()
-      if now >= deadline { return }
-      if let session, !session.hasEnded {
-        Wakeup.setBlocking(false, session.descriptor)
-        do throws(Errno) {
-          switch try session.receive() {
-          case .request:
-            session.process()
-            breakWaits()
-            continue
-          case .ended: session.exit()
-          case .none, .interrupted: break
-          }
-        } catch {
-          session.exit()
-        }
-      }
-      let left = deadline == .max ? 100 : min(100, (deadline - now) / 1_000_000 + 1)
-      var watched = [
-        pollfd(fd: waiter.eventDescriptor, events: Int16(POLLIN), revents: 0),
-        pollfd(
-          fd: session.map { $0.hasEnded ? -1 : $0.descriptor } ?? -1, events: Int16(POLLIN),
-          revents: 0),
-      ]
-      _ = Glibc.poll(&watched, 2, Int32(left))
-    }
-  }
-
-  /// Lets go of turns that would not end: their requests are answered EIO.
-  private func abandonParked() {
-    for (ticket, turn) in parked {
-      waiter.cancel(ticket)
-      turn.request = nil
-      if let fiber = turn.fiber.take() { vm.release(fiber) }
-    }
-    parked = [:]
-  }
-
-  /// After the mount the pool is empty and no handle is open.
-  private func releaseEverything() {
-    for node in Array(tree.all) {
-      if let instance = node.instance.take() { vm.release(instance) }
-      node.draft = nil
-    }
-    tree = Tree()
-    handles = OpenHandles()
-  }
-}
-
-/// A number that two threads share.
-private final class Atomic1: Sendable {
-  private let value: Atomic<Int32>
-  init(_ value: Int32) { self.value = Atomic(value) }
-  func store(_ new: Int32) { value.store(new, ordering: .releasing) }
-  func load() -> Int32 { value.load(ordering: .acquiring) }
 }
 
 /// When to look for the next request without sleeping: on a machine with several processors waking a

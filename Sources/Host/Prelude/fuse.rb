@@ -3,7 +3,7 @@
 # Natives used: FUSE.__context -> [uid, gid, pid, umask], FUSE.__find(path) -> [slot, instance or
 # nil], FUSE.__adopt(slot, instance) -> instance, FUSE.__pool -> [[path, instance], ...],
 # FUSE.__invalidate(path), FUSE.__notify_poll(path), FUSE.__unmount, FUSE.__mountpoint,
-# FUSE.__spawn_turn(block), FUSE.__help. In turn.rb: FUSE.__wait.
+# FUSE.__spawn_turn(block), FUSE.__at_unmount(block), FUSE.__help. In turn.rb: FUSE.__wait.
 
 module FUSE
   # Every setting of the mount. Each is a method of FUSE, with a writer, and nil where it was not set.
@@ -98,10 +98,20 @@ module FUSE
       __mountpoint
     end
 
-    # Runs a block beside the mount, for as long as it likes to; its errors are reported.
+    # Runs a block beside the mount, for as long as it likes to: at once, or, where nothing is mounted
+    # yet, from when on_init is through. Its errors are reported. Where it waits when the mount has
+    # ended, FUSE::Unmounted is raised.
     def spawn(&block)
       raise ArgumentError, "FUSE.spawn needs a block" unless block
       __spawn_turn(block)
+      nil
+    end
+
+    # Runs a block after the unmount, before background work is told of it and on_destroy is called.
+    # It may take its time, to send what is still to be sent; a signal cuts it short.
+    def at_unmount(&block)
+      raise ArgumentError, "FUSE.at_unmount needs a block" unless block
+      __at_unmount(block)
       nil
     end
 

@@ -91,7 +91,7 @@ extension Host {
     _ source: [UInt8], over base: World
   ) throws(ReloadFailure) -> [World.Change] {
     let old = scriptTurn
-    let asked = spawned.count
+    let asked = (spawned.count, atUnmount.count)
     var stranded: [String] = []
     while true {
       let before = try orFail(world)
@@ -99,13 +99,15 @@ extension Host {
       do throws(RubyException) {
         let changes = try replace(base, before, source, stranded)
         if let old { abandon(old) }
+        forgetAtUnmount(first: asked.1)
         return changes + (try world().changes(since: before))
       } catch {
         exception = vm.describe(error)
       }
       scriptTurn = old
-      for work in spawned[asked...] { vm.release(work.block) }
-      spawned.removeSubrange(asked...)
+      for work in spawned[asked.0...] + atUnmount[asked.1...] { vm.release(work.block) }
+      spawned.removeSubrange(asked.0...)
+      atUnmount.removeSubrange(asked.1...)
       try orFail { () throws(RubyException) in try vm.restore(before, now: try world()) }
       // A class with another superclass than before cannot be used again: it is made anew.
       guard let path = Host.stranded(by: exception), !stranded.contains(path) else {

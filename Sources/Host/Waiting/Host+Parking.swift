@@ -52,6 +52,10 @@ extension Host {
       throw vm.systemError("interrupted", EINTR)
     }
     guard isServing, !isReloading, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
+      if kind == "event", arguments[1].isNil {
+        throw vm.exception(
+          "RuntimeError", "would wait for ever: nobody else can run while this is waited for here")
+      }
       return try value(of: waiter.runInPlace(wait, kind == "http_next" ? ticket : nil))
     }
     turn.ticket = ticket
@@ -76,13 +80,21 @@ extension Host {
 
   // MARK: From Ruby
 
+  /// In seconds: what nobody outlives.
+  private static let forEver = 1e9
+
   private func wait(_ kind: String, _ arguments: Value) throws(RubyException) -> (Wait, Ticket) {
     func argument(_ index: Int) -> Value { arguments.kind == .array ? arguments[index] : .nil }
     switch kind {
     case "sleep":
       let seconds = argument(0)
-      // For ever is what nobody outlives.
-      return (.timer(seconds: seconds.double ?? 1e9), makeTicket())
+      return (.timer(seconds: seconds.double ?? Host.forEver), makeTicket())
+    case "event":
+      // Its ticket is known before, so that it can be completed.
+      guard let number = argument(0).integer.flatMap({ UInt64(exactly: $0) }) else {
+        throw vm.exception("TypeError", "a ticket is a number")
+      }
+      return (.timer(seconds: argument(1).double ?? Host.forEver), Ticket(number))
     case "descriptors":
       var watched: [WatchedDescriptor] = []
       for pair in argument(0).elements ?? [] where pair.kind == .array {
@@ -230,9 +242,9 @@ extension Host {
     }
   }
 
-  /// Tells every hook that waits that the mount ends: an exception that its ensure clauses see.
-  func breakWaits() {
-    for (ticket, turn) in parked where !turn.wasToldOfEnd {
+  /// Tells turns that wait that the mount ends: an exception, once, that their ensure clauses see.
+  func breakWaits(_ isMeant: (Turn) -> Bool) {
+    for (ticket, turn) in parked where !turn.wasToldOfEnd && isMeant(turn) {
       parked[ticket] = nil
       waiter.cancel(ticket)
       turn.wasToldOfEnd = true

@@ -90,6 +90,12 @@ package final class Waiter: Sendable {
     inbox.post(.cancel(ticket))
   }
 
+  /// Ends a wait with an outcome that somebody else knows; does nothing where it is over already.
+  package func complete(_ ticket: Ticket, _ outcome: Outcome) {
+    outbox.deliver(outcome, to: ticket)
+    inbox.post(.cancel(ticket))
+  }
+
   /// Hands every outcome that has come to `body`, oldest first; to be called on the VM's thread.
   ///
   /// `body` may begin and cancel waits; what they come to is left to the next call.
