@@ -115,8 +115,9 @@ extension Host {
       stop(status: status)
       return Errno(EIO)
     }
-    // Whoever waited when the mount ended has nothing to be blamed for.
-    if isToldToEnd(exception) { return Errno(EINTR) }
+    // Whoever waited when the mount ended has nothing to be blamed for. (After an EINTR many programs
+    // would ask again.)
+    if isToldToEnd(exception) { return Errno(EIO) }
     reporter.report(vm.describe(exception), in: hook, path: node?.pathText) { hint(exception) }
     return Errno(EIO)
   }

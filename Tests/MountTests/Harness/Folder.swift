@@ -63,7 +63,8 @@ final class Folder {
     defer { fclose(stream) }
     var bytes: [UInt8] = []
     var piece = [UInt8](repeating: 0, count: 1 << 16)
-    while case let count = fread(&piece, 1, piece.count, stream), count > 0 {
+    // Once there is less than was asked for, the end was read; asked again, a file may go on.
+    while feof(stream) == 0, case let count = fread(&piece, 1, piece.count, stream), count > 0 {
       bytes += piece.prefix(count)
     }
     return String(decoding: bytes, as: UTF8.self)
