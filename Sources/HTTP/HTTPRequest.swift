@@ -59,7 +59,7 @@ package struct HTTPRequest: Sendable {
   package var streaming = false
 
   /// How many bytes of body are kept at most; a longer one fails. Not asked when streaming.
-  package var maximumBody = 256 << 20
+  package var maximumBody = 64 << 20
 
   /// What User-Agent says, unless `headers` has that line. CURLOPT_USERAGENT(3).
   package var userAgent: [UInt8] = Array("fusuma/1".utf8)
