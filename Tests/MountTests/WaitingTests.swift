@@ -105,7 +105,8 @@ import Testing
     ("pipe", "PIPE[0].sysread(1)", "PIPE[1].write 'x'"),
     ("select", "IO.select([SELECT[0]])", "SELECT[1].write 'x'"),
     (
-      "fifo", "File.open(at('a')) { |file| file.read }", "File.open(at('a'), 'w') { |file| file.write 'x' }"
+      "fifo", "File.open(at('a')) { |file| file.read }",
+      "File.open(at('a'), 'w') { |file| file.write 'x' }"
     ),
     ("fifo-writer", "File.open(at('b'), 'w') { |file| file.write 'x' }", "File.open(at('b')).read"),
     ("backticks", "`cat #{at('c')}`", "File.open(at('c'), 'w') { |file| file.write 'x' }"),
@@ -114,7 +115,8 @@ import Testing
       "File.open(at('d'), 'w') { |file| file.write 'x' }"
     ),
     (
-      "popen", "IO.popen('cat ' + at('e')) { |io| io.read }", "File.open(at('e'), 'w') { |file| file.write 'x' }"
+      "popen", "IO.popen('cat ' + at('e')) { |io| io.read }",
+      "File.open(at('e'), 'w') { |file| file.write 'x' }"
     ),
     (
       "wait", "Process.wait(spawn('cat', at('f'), out: '/dev/null'))",
