@@ -5,19 +5,20 @@ import Testing
 /// Background work: FUSE.spawn, FUSE.at_unmount, and FUSE::Outbox, which is made of them.
 @Suite struct OutboxTests {
   /// A class whose one file hands what is written to `take`.
-  private static func drop(_ before: String) -> Script {
-    .source(
-      before + """
+  private static func drop(_ before: String) -> Script { .source(text(before)) }
 
-        class Drop
-          def initialize(path) = @path = path
-          def on_getattr = @path == "/" ? FUSE::Stat.directory : FUSE::Stat.file(nil, 0666)
-          def on_read_all = OUTBOX.size.to_s
-          def on_write_all(text) = text.empty? ? 0 : OUTBOX.put(text)
-        end
+  private static func text(_ before: String) -> String {
+    before + """
 
-        FUSE.run Drop
-        """)
+      class Drop
+        def initialize(path) = @path = path
+        def on_getattr = @path == "/" ? FUSE::Stat.directory : FUSE::Stat.file(nil, 0666)
+        def on_read_all = OUTBOX.size.to_s
+        def on_write_all(text) = text.empty? ? 0 : OUTBOX.put(text)
+      end
+
+      FUSE.run Drop
+      """
   }
 
   private static func bodies(_ server: LoopbackServer) -> [String] {
@@ -161,6 +162,24 @@ import Testing
       #expect(throws: SystemError(ENOSPC)) { try mount.write("in", "b") }
       mount.unmount()
       #expect(mount.log == "fusuma: 1 items were not delivered: away\n")
+    }
+  }
+
+  @Test func aReloadedScriptDeliversWhatWasThere() throws {
+    let folder = try Folder()
+    let box = folder.path + "/outbox"
+    let outbox = "OUTBOX = FUSE::Outbox.new(file: ARGV[0], pause: 0.01)"
+    let old = Self.text(outbox + " { |text| raise 'away' }")
+    let new = Self.text(outbox + " { |text| puts text }")
+    try withMount(.source(old), options: ["--watch"], arguments: [box], reports: true) { mount in
+      try mount.write("in", "a")
+      try mount.write("in", "b")
+      try mount.folder.write("script.rb", new)
+      #expect(eventually { mount.output == "a\nb\n" })
+      #expect(mount.log.hasSuffix(": OUTBOX changed\n"), "\(mount.log)")
+      #expect(!mount.log.contains("RuntimeError"), "\(mount.log)")
+      try mount.write("in", "c")
+      #expect(eventually { mount.output == "a\nb\nc\n" })
     }
   }
 

@@ -21,6 +21,7 @@ extension Host {
     if !session.hasEnded { unmountCleanly(session) }
     notifier.stop()
     session.unmount()
+    mountPoint = nil
     Wakeup.watch(-1)
     takeTime(callAtUnmount)
     tellOfEnd()

@@ -238,7 +238,7 @@ extension Host {
     for (ticket, turn) in parked where turn.isScripts {
       parked[ticket] = nil
       waiter.cancel(ticket)
-      vm.scope { resume(turn, with: vm.exception("FUSE::Reloaded", "reloaded").value) }
+      vm.scope { resume(turn, with: ofFUSE("Reloaded", "the script was loaded again")) }
     }
   }
 
@@ -248,14 +248,15 @@ extension Host {
       parked[ticket] = nil
       waiter.cancel(ticket)
       turn.wasToldOfEnd = true
-      vm.scope { resume(turn, with: unmounted()) }
+      vm.scope { resume(turn, with: ofFUSE("Unmounted", "the filesystem is being unmounted")) }
     }
   }
 
-  private func unmounted() -> Value {
+  /// An exception of one of FUSE's own classes.
+  private func ofFUSE(_ name: String, _ message: String) -> Value {
     do throws(RubyException) {
-      let klass = try vm.constant("Unmounted", in: vm[classes.fuse])
-      return try vm.send(klass, names.new, [try vm.string("the filesystem is being unmounted")])
+      let klass = try vm.constant(name, in: vm[classes.fuse])
+      return try vm.send(klass, names.new, [try vm.string(message)])
     } catch {
       return error.value
     }
