@@ -110,7 +110,7 @@ import Testing
       let client = try Client(socket)
       let piece = [UInt8](repeating: UInt8(ascii: "x"), count: 1 << 16)
       var sent = 0
-      let isCutOff = eventually {
+      let isCutOff = eventually(within: 60) {
         let count = client.send(piece)
         sent += max(count, 0)
         return count < 0 && errno != EAGAIN
@@ -150,7 +150,8 @@ import Testing
       try #expect(isWell(mount, socket))
       let memory = try Folder.read("/proc/\(mount.program.pid)/status")
         .split(separator: "\n").first { $0.hasPrefix("VmRSS:") }?.filter(\.isNumber)
-      #expect(memory.flatMap { Int($0) } ?? .max < 100_000)
+      // A sanitizer's own memory would drown the figure.
+      if !isSanitized { #expect(memory.flatMap { Int($0) } ?? .max < 100_000) }
     }
   }
 
