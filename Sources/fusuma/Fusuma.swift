@@ -57,7 +57,9 @@ struct Fusuma: ParsableCommand {
       } else if let status = error as? ExitCode {
         Glibc.exit(status.rawValue)
       } else {
-        complain("\(message(for: error)); 'fusuma help' tells how to use it")
+        var said = message(for: error)
+        if said.hasSuffix(".") { said.removeLast() }
+        complain("\(said); 'fusuma help' tells how to use it")
         Glibc.exit(2)
       }
       Glibc.exit(code.rawValue)
