@@ -67,7 +67,7 @@ final class Program {
   }
 
   /// What a program finds in its environment: little, so that no test depends on who runs it.
-  private static let inherited: [String: String] = {
+  static let inherited: [String: String] = {
     var variables = ["PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C.UTF-8"]
     for name in ["ASAN_OPTIONS", "LSAN_OPTIONS", "LD_LIBRARY_PATH"] {
       if let value = getenv(name) { variables[name] = String(cString: value) }

@@ -40,7 +40,7 @@ final class PseudoTerminal {
     posix_spawnattr_setflags(
       &attributes, Int16(PseudoTerminal.newSession) | Int16(POSIX_SPAWN_SETSIGMASK))
 
-    let variables = ["PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TERM": "dumb"]
+    let variables = Program.inherited.merging(["TERM": "dumb"]) { $1 }
       .merging(environment) { $1 }.map { "\($0)=\($1)" }
     let words = user.prefix + words
     let (argv, envp) = (words.map { strdup($0) } + [nil], variables.map { strdup($0) } + [nil])
