@@ -225,14 +225,6 @@ cmr_result cmr_inspect(cmr_vm *vm, cmr_value value) {
   return cmr_guard(vm, inspect, &(struct parts){.receiver = value});
 }
 
-static mrb_value to_s(mrb_state *mrb, void *data) {
-  return mrb_obj_as_string(mrb, cmr_unwrap(((struct parts *)data)->receiver));
-}
-
-cmr_result cmr_to_s(cmr_vm *vm, cmr_value value) {
-  return cmr_guard(vm, to_s, &(struct parts){.receiver = value});
-}
-
 // MARK: Roots
 
 static mrb_value root_set(mrb_state *mrb, void *data) {

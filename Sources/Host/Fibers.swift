@@ -7,33 +7,31 @@ import Ruby
 
 /// The idle fibers of one kind.
 final class FiberShelf {
-  /// A Proc that makes a fiber; nil where it could not be had.
-  private let maker: VM.Root?
-  private let failure: RubyException?
+  private let method: Name
+  private let count: Int
+  private let fuse: VM.Root
+  /// A Proc that makes a fiber, once one was needed.
+  private var maker: VM.Root?
   private var idle: [VM.Root] = []
-  private let callName: Name
 
   fileprivate init(_ method: Name, _ count: Int, _ host: Host) {
-    let vm = host.vm
-    callName = host.names.call
-    do throws(RubyException) {
-      let scope = vm.openScope()
-      defer { vm.closeScope(scope) }
-      maker = try vm.retain(
-        try vm.send(
-          vm[host.classes.fuse], "__fiber_maker", [method.value, try vm.integer(count)]))
-      failure = nil
-    } catch {
-      maker = nil
-      failure = error
-    }
+    self.method = method
+    self.count = count
+    fuse = host.classes.fuse
   }
 
   /// An idle fiber, or a new one.
   func take(from vm: VM) throws(RubyException) -> VM.Root {
     if let fiber = idle.popLast() { return fiber }
-    guard let maker else { throw failure ?? vm.exception("NoMemoryError", "no fiber") }
-    return try vm.retain(try vm.send(vm[maker], callName))
+    return try vm.retain(try vm.send(vm[try maker(in: vm)], "call"))
+  }
+
+  private func maker(in vm: VM) throws(RubyException) -> VM.Root {
+    if let maker { return maker }
+    let proc = try vm.send(vm[fuse], "__fiber_maker", [method.value, try vm.integer(count)])
+    let made = try vm.retain(proc)
+    maker = made
+    return made
   }
 
   /// Takes a fiber back that is through with its call.

@@ -168,11 +168,6 @@ extension VM {
     }
   }
 
-  /// What `to_s` says of the object.
-  package func toString(_ value: Value) throws(RubyException) -> Value {
-    try check(cmr_to_s(raw, value.raw))
-  }
-
   // MARK: Exceptions
 
   /// A new exception of the named class, to throw from a native.

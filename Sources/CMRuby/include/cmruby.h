@@ -157,7 +157,6 @@ cmr_result cmr_exception(cmr_vm *vm, const char *klass, cmr_bytes message);
 /// Lets the exception be raised again with a backtrace of its own.
 void cmr_forget_backtrace(cmr_vm *vm, cmr_value exception);
 cmr_result cmr_inspect(cmr_vm *vm, cmr_value value);
-cmr_result cmr_to_s(cmr_vm *vm, cmr_value value);
 
 /// Keeps `value` alive at `index` of the one rooted container.
 cmr_result cmr_root_set(cmr_vm *vm, int64_t index, cmr_value value);

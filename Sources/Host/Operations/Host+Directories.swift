@@ -34,12 +34,7 @@ extension Host {
   package func fsyncdir(
     _ request: consuming Request, node id: NodeID, dataOnly: Bool, file: OpenFile
   ) {
-    let turn = begin(.fsyncdir, request)
-    guard let node = node(id, for: turn) else { return }
-    note(turn, node)
-    act(
-      turn, .fsyncdir, on: node,
-      [.value(Value(dataOnly)), object(handles[file.handle]?.object)])
+    sync(.fsyncdir, request, .fsyncdir, id, dataOnly, file)
   }
 
   package func readdir(

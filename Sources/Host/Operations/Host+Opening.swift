@@ -156,15 +156,13 @@ extension Host {
     note(turn, node)
     let handle = handles[file.handle]
     let object = handle?.object
-    let flush: Done = { [self] () throws(Errno) in
-      act(turn, .flush, on: node, [self.object(object)])
-    }
+    func flush() { act(turn, .flush, on: node, [self.object(object)]) }
     if let handle, handle.flags & O_ACCMODE != O_RDONLY, let draft = node.draft, draft.isWritten,
       !ThreadGroup.differ(draft.writer, turn.context.pid)
     {
-      handOver(node, object, in: turn, next: flush)
+      handOver(node, object, in: turn) { () throws(Errno) in flush() }
     } else {
-      act(turn, .flush, on: node, [self.object(object)])
+      flush()
     }
   }
 
@@ -208,11 +206,19 @@ extension Host {
   package func fsync(
     _ request: consuming Request, node id: NodeID, dataOnly: Bool, file: OpenFile
   ) {
-    let turn = begin(.fsync, request)
+    sync(.fsync, request, .fsync, id, dataOnly, file)
+  }
+
+  /// What fsync and fsyncdir have in common.
+  func sync(
+    _ operation: Operation, _ request: consuming Request, _ hook: Hook, _ id: NodeID,
+    _ dataOnly: Bool, _ file: OpenFile
+  ) {
+    let turn = begin(operation, request)
     guard let node = node(id, for: turn) else { return }
     note(turn, node)
     act(
-      turn, .fsync, on: node,
+      turn, hook, on: node,
       [.value(Value(dataOnly)), object(handles[file.handle]?.object)])
   }
 }

@@ -49,14 +49,24 @@ final class Program {
       Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
 
     let words = ["env", "-C", directory, "--"] + user.prefix + words
-    let variables = Program.inherited.merging(environment) { $1 }.map { "\($0)=\($1)" }
-    let (argv, envp) = (words.map { strdup($0) } + [nil], variables.map { strdup($0) } + [nil])
+    pid = try Program.spawn(
+      words, Program.inherited.merging(environment) { $1 }, &actions, &attributes, deadline)
+  }
+
+  /// Starts a program that the watchdog ends when it is overdue. posix_spawnp(3).
+  static func spawn(
+    _ words: [String], _ environment: [String: String],
+    _ actions: inout posix_spawn_file_actions_t, _ attributes: inout posix_spawnattr_t,
+    _ deadline: Double
+  ) throws -> pid_t {
+    let argv = words.map { strdup($0) } + [nil]
+    let envp = environment.map { strdup("\($0)=\($1)") } + [nil]
     defer { for word in argv + envp { free(word) } }
     var pid = pid_t()
     let code = posix_spawnp(&pid, words[0], &actions, &attributes, argv, envp)
     guard code == 0 else { throw SystemError(code) }
-    self.pid = pid
     Watchdog.watch(pid, seconds: deadline)
+    return pid
   }
 
   deinit {

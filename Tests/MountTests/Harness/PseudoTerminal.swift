@@ -41,15 +41,8 @@ final class PseudoTerminal {
       &attributes, Int16(PseudoTerminal.newSession) | Int16(POSIX_SPAWN_SETSIGMASK))
 
     let variables = Program.inherited.merging(["TERM": "dumb"]) { $1 }
-      .merging(environment) { $1 }.map { "\($0)=\($1)" }
-    let words = user.prefix + words
-    let (argv, envp) = (words.map { strdup($0) } + [nil], variables.map { strdup($0) } + [nil])
-    defer { for word in argv + envp { free(word) } }
-    var pid = pid_t()
-    let code = posix_spawnp(&pid, words[0], &actions, &attributes, argv, envp)
-    guard code == 0 else { throw SystemError(code) }
-    self.pid = pid
-    Watchdog.watch(pid, seconds: deadline)
+      .merging(environment) { $1 }
+    pid = try Program.spawn(user.prefix + words, variables, &actions, &attributes, deadline)
   }
 
   deinit {
