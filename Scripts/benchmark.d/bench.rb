@@ -10,19 +10,18 @@ class Bench
   BLOCK = "x" * (1 << 20)
   LARGE = 64 << 20
   MANY = Array.new(1000) { |i| ["name-%04d" % i, Stat.new(S_IFREG | 0444, 1, HELLO.size)] }
-  NAMES = MANY.map { |name, _| "/many/" + name }
-  BELOW_MANY = Hash[NAMES.zip(MANY.map { |_, stat| stat })]
+  STATS = {
+    "/" => Stat.new(S_IFDIR | 0755, 2, nil),
+    "/many" => Stat.new(S_IFDIR | 0755, 2, nil),
+    "/hello" => Stat.new(S_IFREG | 0444, 1, HELLO.size),
+    "/large" => Stat.new(S_IFREG | 0444, 1, LARGE),
+    "/sink" => Stat.new(S_IFREG | 0644, 1, 0),
+  }
+  MANY.each { |name, stat| STATS["/many/" + name] = stat }
 
   def initialize(path)
     @path = path
-    @stat =
-      case path
-      when "/", "/many" then Stat.new(S_IFDIR | 0755, 2, nil)
-      when "/hello" then Stat.new(S_IFREG | 0444, 1, HELLO.size)
-      when "/large" then Stat.new(S_IFREG | 0444, 1, LARGE)
-      when "/sink" then Stat.new(S_IFREG | 0644, 1, 0)
-      else BELOW_MANY[path]
-      end
+    @stat = STATS[path]
   end
 
   def on_getattr

@@ -5,8 +5,6 @@
 
 #include "internal.h"
 
-enum { MOST_ARGUMENTS = 12 };
-
 struct send {
   cmr_value receiver;
   cmr_symbol method;
@@ -57,8 +55,8 @@ int32_t cmr_instances_accept(cmr_vm *vm, cmr_value klass, cmr_symbol method) {
 
 struct turn {
   cmr_value fiber, receiver;
-  int64_t count;
-  const cmr_argument *arguments;
+  uint32_t count;
+  const cmr_arguments *arguments;
 };
 
 static mrb_value make_argument(mrb_state *mrb, const cmr_argument *argument) {
@@ -73,10 +71,10 @@ static mrb_value make_argument(mrb_state *mrb, const cmr_argument *argument) {
 
 static mrb_value turn_call(mrb_state *mrb, void *data) {
   struct turn *turn = data;
-  mrb_value values[MOST_ARGUMENTS + 1];
-  mrb_int count = turn->count < MOST_ARGUMENTS ? turn->count : MOST_ARGUMENTS;
+  mrb_value values[CMR_MOST_ARGUMENTS + 1];
+  uint32_t count = turn->count < CMR_MOST_ARGUMENTS ? turn->count : CMR_MOST_ARGUMENTS;
   values[0] = cmr_unwrap(turn->receiver);
-  for (mrb_int i = 0; i < count; i++) values[i + 1] = make_argument(mrb, &turn->arguments[i]);
+  for (uint32_t i = 0; i < count; i++) values[i + 1] = make_argument(mrb, &turn->arguments->at[i]);
   return mrb_fiber_resume(mrb, cmr_unwrap(turn->fiber), count + 1, values);
 }
 
@@ -88,6 +86,8 @@ static mrb_value turn_continue(mrb_state *mrb, void *data) {
 
 static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *turn) {
   vm->turn_raised = false;
+  mrb_value made_outside = vm->made;
+  vm->made = mrb_nil_value();
   cmr_result result = cmr_guard(vm, body, turn);
   if (vm->mrb->exc) {
     // An exception that left the fiber although its body rescues all: out of memory while rescuing.
@@ -95,7 +95,11 @@ static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *
     result.raised = true;
     vm->mrb->exc = NULL;
   }
-  cmr_turn out = {.value = result.value, .outcome = CMR_RETURNED};
+  cmr_turn out = {
+      .value = result.value, .outcome = CMR_RETURNED, .made = cmr_wrap(vm->made)};
+  // The fiber has forgotten it by now: the arena keeps it until the caller has looked.
+  mrb_gc_protect(vm->mrb, vm->made);
+  vm->made = made_outside;
   if (result.raised) {
     out.outcome = CMR_ENDED;
   } else if (vm->turn_raised) {
@@ -107,8 +111,8 @@ static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *
 }
 
 cmr_turn cmr_turn_call(
-    cmr_vm *vm, cmr_value fiber, cmr_value receiver, int64_t count,
-    const cmr_argument *arguments) {
+    cmr_vm *vm, cmr_value fiber, cmr_value receiver, uint32_t count,
+    const cmr_arguments *arguments) {
   return run_turn(vm, turn_call, &(struct turn){fiber, receiver, count, arguments});
 }
 
@@ -116,7 +120,39 @@ cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome) {
   return run_turn(vm, turn_continue, &(struct turn){.fiber = fiber, .receiver = outcome});
 }
 
-void cmr_turn_raised(cmr_vm *vm) { vm->turn_raised = true; }
+bool cmr_makes_plainly(cmr_vm *vm, cmr_value klass, cmr_symbol method) {
+  mrb_state *mrb = vm->mrb;
+  struct RClass *own = mrb->class_class, *given = mrb_class(mrb, cmr_unwrap(klass));
+  // The search leaves the class that has the method behind.
+  mrb_method_search_vm(mrb, &own, vm->new);
+  mrb_method_search_vm(mrb, &given, vm->new);
+  return own == given && cmr_instances_accept(vm, klass, method) >= 0;
+}
+
+// These two are called for every error and every absent name: they are no natives of Swift's.
+static mrb_value raised(mrb_state *mrb, mrb_value self) {
+  (void)self;
+  cmr_vm *vm = mrb->ud;
+  vm->turn_raised = true;
+  return mrb_get_arg1(mrb);
+}
+
+static mrb_value made(mrb_state *mrb, mrb_value self) {
+  (void)self;
+  cmr_vm *vm = mrb->ud;
+  return vm->made = mrb_get_arg1(mrb);
+}
+
+static mrb_value define_turns(mrb_state *mrb, void *data) {
+  struct RClass *module = mrb_define_module(mrb, data);
+  mrb_define_module_function(mrb, module, "__raised", raised, MRB_ARGS_REQ(1));
+  mrb_define_module_function(mrb, module, "__made", made, MRB_ARGS_REQ(1));
+  return mrb_nil_value();
+}
+
+cmr_result cmr_define_turns(cmr_vm *vm, const char *module) {
+  return cmr_guard(vm, define_turns, (void *)module);
+}
 
 cmr_value cmr_parked(const cmr_vm *vm) { return cmr_wrap(vm->parked); }
 
@@ -156,7 +192,7 @@ static mrb_value read_hash(mrb_state *mrb, struct members *members) {
     if (mrb_undef_p(value)) {
       value = mrb_hash_fetch(mrb, hash, mrb_sym_str(mrb, members->names[i]), mrb_undef_value());
     }
-    if (mrb_undef_p(value)) continue;
+    if (mrb_undef_p(value) || mrb_nil_p(value)) continue;
     members->values[i] = cmr_wrap(value);
     members->present |= 1u << i;
   }
@@ -206,10 +242,16 @@ static struct cmr_shape *shape_of(mrb_state *mrb, const struct members *members)
   return shape;
 }
 
+static void set_member(struct members *members, unsigned i, cmr_value value) {
+  if (value.word == cmr_nil().word) return;
+  members->values[i] = value;
+  members->present |= 1u << i;
+}
+
 static void read_plain(const struct cmr_shape *shape, struct members *members) {
-  for (uint32_t i = 0; i < members->count; i++) {
-    if (!(shape->plain & 1u << i)) continue;
-    members->values[i] = cmr_array_at(members->object, shape->place[i]);
+  for (uint32_t rest = shape->plain; rest; rest &= rest - 1) {
+    unsigned i = (unsigned)__builtin_ctz(rest);
+    set_member(members, i, cmr_array_at(members->object, shape->place[i]));
   }
 }
 
@@ -218,13 +260,13 @@ static mrb_value read_members(mrb_state *mrb, void *data) {
   if (mrb_hash_p(cmr_unwrap(members->object))) return read_hash(mrb, members);
   // A copy: an accessor of the script's may read members of something else.
   struct cmr_shape shape = *shape_of(mrb, members);
-  for (uint32_t i = 0; i < members->count; i++) {
-    if (!(shape.present & ~shape.plain & 1u << i)) continue;
-    members->values[i] = cmr_wrap(
-        mrb_funcall_argv(mrb, cmr_unwrap(members->object), members->names[i], 0, NULL));
+  for (uint32_t rest = shape.present & ~shape.plain; rest; rest &= rest - 1) {
+    unsigned i = (unsigned)__builtin_ctz(rest);
+    mrb_value object = cmr_unwrap(members->object);
+    set_member(
+        members, i, cmr_wrap(mrb_funcall_argv(mrb, object, members->names[i], 0, NULL)));
   }
   read_plain(&shape, members);
-  members->present = shape.present;
   return mrb_nil_value();
 }
 
@@ -236,7 +278,7 @@ cmr_members cmr_read_members(
   if (shape->klass == klass && shape->names == names && shape->plain == shape->present) {
     // A Struct with accessors of its own only: nothing is called, so nothing can raise.
     read_plain(shape, &members);
-    return (cmr_members){.present = shape->present};
+    return (cmr_members){.present = members.present};
   }
   cmr_result result = cmr_guard(vm, read_members, &members);
   return (cmr_members){

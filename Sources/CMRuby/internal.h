@@ -28,7 +28,10 @@ struct cmr_vm {
 
   mrb_value roots;
   mrb_value parked;
+  mrb_sym new; // the name of Class#new
   bool turn_raised;
+  // What FUSE.__made was last told of, in the turn that runs; the fiber that told keeps it alive.
+  mrb_value made;
 
   uint64_t *interrupt;
 

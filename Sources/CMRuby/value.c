@@ -22,6 +22,9 @@ cmr_type cmr_type_of(cmr_value wrapped) {
 }
 
 _Static_assert(MRB_Qnil == 0, "nil is the word 0");
+_Static_assert(
+    WORDBOX_FIXNUM_FLAG == 1 && WORDBOX_FIXNUM_MASK == 1 && WORDBOX_FIXNUM_SHIFT == 1,
+    "a small Integer is twice itself and one");
 cmr_value cmr_bool(bool value) { return cmr_wrap(mrb_bool_value(value)); }
 bool cmr_truthy(cmr_value value) { return mrb_test(cmr_unwrap(value)); }
 int64_t cmr_integer_of(cmr_value value) { return mrb_integer(cmr_unwrap(value)); }
@@ -57,6 +60,21 @@ cmr_bytes cmr_class_name(cmr_vm *vm, cmr_value value) {
   cmr_result name = cmr_guard(vm, class_name, &value);
   if (name.raised || cmr_type_of(name.value) != CMR_STRING) return (cmr_bytes){"Object", 6};
   return cmr_string_of(name.value);
+}
+
+cmr_listed cmr_listed_at(cmr_vm *vm, cmr_value array, int64_t index) {
+  cmr_listed listed = {.element = cmr_array_at(array, index), .stat = cmr_nil()};
+  mrb_value name = cmr_unwrap(listed.element);
+  if (mrb_array_p(name) && RARRAY_LEN(name) == 2) {
+    listed.stat = cmr_wrap(RARRAY_PTR(name)[1]);
+    name = RARRAY_PTR(name)[0];
+  }
+  if (mrb_string_p(name)) {
+    listed.name = cmr_string_of(cmr_wrap(name));
+  } else if (mrb_symbol_p(name)) {
+    listed.name = cmr_symbol_name(vm, mrb_symbol(name));
+  }
+  return listed;
 }
 
 bool cmr_kind_of(cmr_vm *vm, cmr_value value, cmr_value klass) {

@@ -41,6 +41,8 @@ static mrb_value make_containers(mrb_state *mrb, void *data) {
   mrb_gc_register(mrb, vm->roots);
   vm->shape_classes = mrb_ary_new(mrb);
   mrb_gc_register(mrb, vm->shape_classes);
+  vm->made = mrb_nil_value();
+  vm->new = mrb_intern_lit(mrb, "new");
   vm->parked = mrb_obj_new(mrb, mrb->object_class, 0, NULL);
   mrb_gc_register(mrb, vm->parked);
   return mrb_nil_value();

@@ -4,9 +4,9 @@ import Glibc
 /// What one setattr request changes; a field that is nil stays as it is.
 ///
 /// It stands for chmod(2), chown(2), truncate(2) and utimensat(2), which the kernel may join.
-package struct AttributeChanges: Sendable {
+public struct AttributeChanges: Sendable {
   /// A new time for one of a file's clocks.
-  package enum Time: Hashable, Sendable {
+  public enum Time: Hashable, Sendable {
     /// The moment at which the filesystem carries out the change (UTIME_NOW).
     case now
     /// That very moment.
@@ -14,27 +14,27 @@ package struct AttributeChanges: Sendable {
   }
 
   /// The new type and permission bits.
-  package var mode: UInt32?
+  public var mode: UInt32?
   /// The new owner.
-  package var uid: UInt32?
+  public var uid: UInt32?
   /// The new group.
-  package var gid: UInt32?
+  public var gid: UInt32?
   /// The new length, in bytes.
-  package var size: Int64?
+  public var size: Int64?
   /// The new time of the last reading.
-  package var accessTime: Time?
+  public var accessTime: Time?
   /// The new time of the last change of the content.
-  package var modificationTime: Time?
+  public var modificationTime: Time?
   /// The new time of the last change; only sent with writeback caching.
-  package var changeTime: Timestamp?
+  public var changeTime: Timestamp?
   /// Whether the set-user-ID and set-group-ID bits shall go; only sent with `handleKillPrivileges`.
-  package var clearsSetID: Bool
+  public var clearsSetID: Bool
 
   /// Makes changes of which none is asked for.
-  package init() { clearsSetID = false }
+  public init() { clearsSetID = false }
 
   /// Whether none of the attributes is to change.
-  package var isEmpty: Bool {
+  public var isEmpty: Bool {
     mode == nil && uid == nil && gid == nil && size == nil && accessTime == nil
       && modificationTime == nil && changeTime == nil
   }

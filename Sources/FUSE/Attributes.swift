@@ -2,28 +2,36 @@ import CFuse
 import Glibc
 
 /// The number by which the kernel and the filesystem speak of one file.
-package typealias NodeID = UInt64
+public typealias NodeID = UInt64
 
 /// The node that the mount point shows.
-package let rootID: NodeID = NodeID(FUSE_ROOT_ID)
+public let rootID: NodeID = NodeID(FUSE_ROOT_ID)
 
 /// A moment, in seconds and nanoseconds since 1970 in UTC.
-package struct Timestamp: Hashable, Sendable {
+public struct Timestamp: Hashable, Sendable {
   /// Whole seconds; negative before 1970.
-  package var seconds: Int64
+  public var seconds: Int64
   /// The rest, 0 up to 999,999,999.
-  package var nanoseconds: Int32
+  public var nanoseconds: Int32
 
   /// Makes a moment; 1970 by default.
-  package init(seconds: Int64 = 0, nanoseconds: Int32 = 0) {
+  public init(seconds: Int64 = 0, nanoseconds: Int32 = 0) {
     self.seconds = seconds
     self.nanoseconds = nanoseconds
   }
 
   /// The system's clock at this moment. See clock_gettime(2), CLOCK_REALTIME.
-  package static var now: Timestamp {
+  public static var now: Timestamp {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(time)
+  }
+
+  /// The system's clock at its last tick, some milliseconds ago at the most: what the kernel itself
+  /// stamps files with, and cheaper. See clock_gettime(2), CLOCK_REALTIME_COARSE.
+  public static var lastTick: Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME_COARSE, &time)
     return Timestamp(time)
   }
 
@@ -36,34 +44,34 @@ package struct Timestamp: Hashable, Sendable {
 }
 
 /// What stat(2) tells of a file; the fields bear the names that they have there, without `st_`.
-package struct Attributes: Hashable, Sendable {
+public struct Attributes: Hashable, Sendable {
   /// The inode number that programs see.
-  package var ino: UInt64 = 0
+  public var ino: UInt64 = 0
   /// The type (S_IFMT) and the permission bits.
-  package var mode: UInt32 = 0
+  public var mode: UInt32 = 0
   /// How many names the file has; 1 by default.
-  package var nlink: UInt32 = 1
+  public var nlink: UInt32 = 1
   /// The user who owns the file.
-  package var uid: UInt32 = 0
+  public var uid: UInt32 = 0
   /// The group that owns the file.
-  package var gid: UInt32 = 0
+  public var gid: UInt32 = 0
   /// The device that a device node stands for.
-  package var rdev: UInt64 = 0
+  public var rdev: UInt64 = 0
   /// The length of the content, in bytes.
-  package var size: Int64 = 0
+  public var size: Int64 = 0
   /// The space that is taken, in units of 512 bytes.
-  package var blocks: Int64 = 0
+  public var blocks: Int64 = 0
   /// The size in bytes in which reading and writing is best done; 4096 by default.
-  package var blksize: Int32 = 4096
+  public var blksize: Int32 = 4096
   /// When the content was last read.
-  package var atime = Timestamp()
+  public var atime = Timestamp()
   /// When the content last changed.
-  package var mtime = Timestamp()
+  public var mtime = Timestamp()
   /// When the content or the attributes last changed.
-  package var ctime = Timestamp()
+  public var ctime = Timestamp()
 
   /// Makes attributes that are all at their defaults.
-  package init() {}
+  public init() {}
 
   var cValue: stat {
     // The fields' widths differ between processors; the kernel's protocol has 32 bits for these.
@@ -85,20 +93,20 @@ package struct Attributes: Hashable, Sendable {
 }
 
 /// A name that was found or made: which node it leads to, and how long the kernel may believe that.
-package struct Entry: Sendable {
+public struct Entry: Sendable {
   /// The node; 0 says that the name does not exist, for as long as `entryTimeout` lasts.
-  package var node: NodeID
+  public var node: NodeID
   /// Tells two files apart that bear one node number after each other; 0 by default.
-  package var generation: UInt64
+  public var generation: UInt64
   /// The file's attributes.
-  package var attributes: Attributes
+  public var attributes: Attributes
   /// How long the attributes hold, in seconds; 0 by default.
-  package var attributeTimeout: Double
+  public var attributeTimeout: Double
   /// How long the name leads to this node, in seconds; 0 by default.
-  package var entryTimeout: Double
+  public var entryTimeout: Double
 
   /// Makes an entry that the kernel asks about again each time, unless timeouts are given.
-  package init(
+  public init(
     node: NodeID, generation: UInt64 = 0, attributes: Attributes, attributeTimeout: Double = 0,
     entryTimeout: Double = 0
   ) {

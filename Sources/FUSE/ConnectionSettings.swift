@@ -4,9 +4,9 @@ import CFuse
 ///
 /// The defaults are libfuse's, except that a request which a filesystem has to answer itself is only
 /// asked for when it is switched on, and that opening with O_TRUNC arrives as a setattr.
-package struct ConnectionSettings: Sendable, Equatable {
+public struct ConnectionSettings: Sendable, Equatable {
   /// When a directory is listed with the attributes of its files.
-  package enum ReaddirPlus: String, Sendable {
+  public enum ReaddirPlus: String, Sendable {
     /// Never; the default.
     case no
     /// When the kernel thinks that the attributes will be asked for.
@@ -16,63 +16,63 @@ package struct ConnectionSettings: Sendable, Equatable {
   }
 
   /// Several reads of one open file may come at once (FUSE_CAP_ASYNC_READ); true by default.
-  package var asyncRead = true
+  public var asyncRead = true
   /// A large direct read or write may come in pieces at once (FUSE_CAP_ASYNC_DIO); true by default.
-  package var asyncDirectIO = true
+  public var asyncDirectIO = true
   /// `Operations.getlk` and `setlk` serve the locks of fcntl(2) (FUSE_CAP_POSIX_LOCKS); else the
   /// kernel keeps them; false by default.
-  package var posixLocks = false
+  public var posixLocks = false
   /// `Operations.flock` serves flock(2) (FUSE_CAP_FLOCK_LOCKS); else the kernel does; false by
   /// default.
-  package var flockLocks = false
+  public var flockLocks = false
   /// O_TRUNC is left in the flags of open (FUSE_CAP_ATOMIC_O_TRUNC); else a setattr follows; false
   /// by default.
-  package var atomicTruncate = false
+  public var atomicTruncate = false
   /// Cached data is dropped when size or mtime change (FUSE_CAP_AUTO_INVAL_DATA), at the price of a
   /// getattr before reads; true by default.
-  package var autoInvalidateData = true
+  public var autoInvalidateData = true
   /// Cached data is only dropped when the filesystem says so (FUSE_CAP_EXPLICIT_INVAL_DATA); false
   /// by default.
-  package var explicitInvalidateData = false
+  public var explicitInvalidateData = false
   /// Writes are gathered in the kernel's cache (FUSE_CAP_WRITEBACK_CACHE); false by default.
-  package var writebackCache = false
+  public var writebackCache = false
   /// Whether `Operations.readdirplus` is called (FUSE_CAP_READDIRPLUS); `no` by default.
-  package var readdirplus = ReaddirPlus.no
+  public var readdirplus = ReaddirPlus.no
   /// The kernel keeps the targets of symbolic links (FUSE_CAP_CACHE_SYMLINKS); false by default.
-  package var cacheSymlinks = false
+  public var cacheSymlinks = false
   /// The filesystem applies the umask itself (FUSE_CAP_DONT_MASK); false by default.
-  package var dontMask = false
+  public var dontMask = false
   /// ioctl(2) works on directories (FUSE_CAP_IOCTL_DIR); true by default.
-  package var ioctlDirectories = true
+  public var ioctlDirectories = true
   /// Look-ups of "." and ".." are answered, for export over NFS (FUSE_CAP_EXPORT_SUPPORT); false by
   /// default.
-  package var exportSupport = false
+  public var exportSupport = false
   /// The kernel reads access control lists from extended attributes (FUSE_CAP_POSIX_ACL); false by
   /// default.
-  package var posixACL = false
+  public var posixACL = false
   /// Look-ups and listings of one directory may come at once (FUSE_PARALLEL_DIROPS); true by
   /// default.
-  package var parallelDirectoryOperations = true
+  public var parallelDirectoryOperations = true
   /// The filesystem clears set-user-ID and set-group-ID bits where `clearsSetID` says so, and at
   /// each change of owner (FUSE_HANDLE_KILLPRIV_V2); else the kernel asks for it with a setattr;
   /// false by default.
-  package var handleKillPrivileges = false
+  public var handleKillPrivileges = false
   /// The longest write, in bytes; nil, the default, is as much as the library takes.
-  package var maxWrite: UInt32?
+  public var maxWrite: UInt32?
   /// The longest read, in bytes; it must be what the option max_read of the mount says; 0, the
   /// default, is no limit.
-  package var maxRead: UInt32 = 0
+  public var maxRead: UInt32 = 0
   /// How far the kernel may read ahead, in bytes; nil, the default, is as far as it likes.
-  package var maxReadahead: UInt32?
+  public var maxReadahead: UInt32?
   /// How many background requests may be under way; nil, the default, leaves it to the kernel.
-  package var maxBackground: UInt32?
+  public var maxBackground: UInt32?
   /// From how many on the kernel holds back; nil, the default, is three quarters of the former.
-  package var congestionThreshold: UInt32?
+  public var congestionThreshold: UInt32?
   /// The precision of times, in nanoseconds, a power of ten; 1 by default.
-  package var timeGranularity: UInt32 = 1
+  public var timeGranularity: UInt32 = 1
 
   /// Makes settings that are all at their defaults.
-  package init() {}
+  public init() {}
 
   var capabilities: UInt32 {
     let choices: [(Bool, UInt32)] = [
@@ -98,19 +98,19 @@ package struct ConnectionSettings: Sendable, Equatable {
 }
 
 /// What the kernel offered when the filesystem was mounted, and what was agreed.
-package struct Connection: Sendable {
+public struct Connection: Sendable {
   /// The kernel's version of the protocol: 7.
-  package let major: UInt32
+  public let major: UInt32
   /// The version's second part, such as 38.
-  package let minor: UInt32
+  public let minor: UInt32
   /// What the kernel can do, as the bits FUSE_* of its own protocol.
-  package let kernelFlags: UInt64
+  public let kernelFlags: UInt64
   /// What the kernel can do of what libfuse knows, as the bits FUSE_CAP_*.
-  package let offered: UInt32
+  public let offered: UInt32
   /// Which of them were asked for.
-  package let wanted: UInt32
+  public let wanted: UInt32
   /// The longest write that comes, in bytes.
-  package let maxWrite: UInt32
+  public let maxWrite: UInt32
   /// How far the kernel reads ahead, in bytes.
-  package let maxReadahead: UInt32
+  public let maxReadahead: UInt32
 }

@@ -4,24 +4,24 @@ import Glibc
 /// The number of a Linux error, as errno(3) lists them.
 ///
 /// The numbers themselves are taken from the C library: `Errno(EACCES)`.
-package struct Errno: RawRepresentable, Error, Hashable, Sendable, CustomStringConvertible {
+public struct Errno: RawRepresentable, Error, Hashable, Sendable, CustomStringConvertible {
   /// The number, positive, as the C library knows it.
-  package let rawValue: Int32
+  public let rawValue: Int32
 
   /// Takes any number; whether it means something is for `name` to say.
-  package init(rawValue: Int32) { self.rawValue = rawValue }
+  public init(rawValue: Int32) { self.rawValue = rawValue }
 
   /// Takes a number such as `EACCES`.
-  package init(_ number: Int32) { rawValue = number }
+  public init(_ number: Int32) { rawValue = number }
 
   /// What the last failed call of the C library left behind on this thread.
-  package static var last: Errno { Errno(Glibc.errno) }
+  public static var last: Errno { Errno(Glibc.errno) }
 
   /// The symbolic name, such as "EACCES"; nil where the number has none. See strerrorname_np(3).
-  package var name: String? { cfuse_errno_name(rawValue).map { String(cString: $0) } }
+  public var name: String? { cfuse_errno_name(rawValue).map { String(cString: $0) } }
 
   /// The sentence for people, such as "Permission denied". See strerror(3).
-  package var message: String {
+  public var message: String {
     withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
       guard let base = buffer.baseAddress,
         strerror_r(rawValue, base, buffer.count) == 0
@@ -31,10 +31,10 @@ package struct Errno: RawRepresentable, Error, Hashable, Sendable, CustomStringC
   }
 
   /// The message with the name behind it, such as "Permission denied (EACCES)".
-  package var description: String { name.map { "\(message) (\($0))" } ?? message }
+  public var description: String { name.map { "\(message) (\($0))" } ?? message }
 
   /// Every error that has a name on this system, in the order of its number.
   ///
   /// Second names of one number (EWOULDBLOCK, EDEADLOCK, ENOTSUP) are not in it.
-  package static let all: [Errno] = (1...133).map { Errno($0) }.filter { $0.name != nil }
+  public static let all: [Errno] = (1...133).map { Errno($0) }.filter { $0.name != nil }
 }

@@ -1,9 +1,9 @@
 import Glibc
 
 /// A lock on a range of a file, as fcntl(2) describes it.
-package struct FileLock: Hashable, Sendable {
+public struct FileLock: Hashable, Sendable {
   /// What the lock keeps others from.
-  package enum Kind: Sendable {
+  public enum Kind: Sendable {
     /// Others may read (F_RDLCK).
     case read
     /// Others may do neither (F_WRLCK).
@@ -13,16 +13,16 @@ package struct FileLock: Hashable, Sendable {
   }
 
   /// What the lock keeps others from.
-  package var kind: Kind
+  public var kind: Kind
   /// Where the range begins, in bytes from the beginning of the file.
-  package var start: Int64
+  public var start: Int64
   /// How many bytes it has; 0 stands for everything up to the end, however far that moves.
-  package var length: Int64
+  public var length: Int64
   /// The process that holds it; 0 where that is not known.
-  package var pid: Int32
+  public var pid: Int32
 
   /// Makes a lock; on the whole file, by nobody, unless more is said.
-  package init(_ kind: Kind, start: Int64 = 0, length: Int64 = 0, pid: Int32 = 0) {
+  public init(_ kind: Kind, start: Int64 = 0, length: Int64 = 0, pid: Int32 = 0) {
     self.kind = kind
     self.start = start
     self.length = length

@@ -1,26 +1,26 @@
 import Glibc
 
 /// What statvfs(3) tells of a filesystem.
-package struct FilesystemStatistics: Hashable, Sendable {
+public struct FilesystemStatistics: Hashable, Sendable {
   /// The size in bytes in which reading and writing is best done; 4096 by default.
-  package var blockSize: UInt = 4096
+  public var blockSize: UInt = 4096
   /// The unit in bytes in which blocks are counted; 4096 by default.
-  package var fragmentSize: UInt = 4096
+  public var fragmentSize: UInt = 4096
   /// How many units there are.
-  package var blocks: UInt64 = 0
+  public var blocks: UInt64 = 0
   /// How many of them are free.
-  package var freeBlocks: UInt64 = 0
+  public var freeBlocks: UInt64 = 0
   /// How many are free for others than root.
-  package var availableBlocks: UInt64 = 0
+  public var availableBlocks: UInt64 = 0
   /// How many files there can be.
-  package var files: UInt64 = 0
+  public var files: UInt64 = 0
   /// How many files can still be made.
-  package var freeFiles: UInt64 = 0
+  public var freeFiles: UInt64 = 0
   /// The longest name, in bytes; 255 by default.
-  package var maximumNameLength: UInt = 255
+  public var maximumNameLength: UInt = 255
 
   /// Makes the statistics of a filesystem that counts nothing.
-  package init() {}
+  public init() {}
 
   var cValue: statvfs {
     var value = statvfs()

@@ -1,11 +1,11 @@
 import Glibc
 
 /// Why a filesystem could not be mounted, in the words of libfuse or of fusermount3.
-package struct MountError: Error, Sendable, CustomStringConvertible {
+public struct MountError: Error, Sendable, CustomStringConvertible {
   /// What they said: one line, without their names before it.
-  package let message: String
+  public let message: String
   /// The error that the failing call left, where there was one.
-  package let errno: Errno?
+  public let errno: Errno?
 
   init(text: String, errno: Errno?) {
     let lines = text.split(separator: "\n").map { line in
@@ -21,5 +21,5 @@ package struct MountError: Error, Sendable, CustomStringConvertible {
   }
 
   /// The message.
-  package var description: String { message }
+  public var description: String { message }
 }

@@ -1,18 +1,18 @@
 /// What one mount option has wrong with it.
-package struct MountOptionError: Error, Hashable, Sendable, CustomStringConvertible {
+public struct MountOptionError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The option as it was given, such as "uid=nobody".
-  package let option: String
+  public let option: String
   /// What is wrong with it.
-  package let reason: String
+  public let reason: String
 
   /// Says what is wrong with an option.
-  package init(option: String, reason: String) {
+  public init(option: String, reason: String) {
     self.option = option
     self.reason = reason
   }
 
   /// One line that names the option and what is wrong with it.
-  package var description: String { "mount option \(option): \(reason)" }
+  public var description: String { "mount option \(option): \(reason)" }
 }
 
 /// The options after `-o`, sorted by who is to honour them.
@@ -20,9 +20,9 @@ package struct MountOptionError: Error, Hashable, Sendable, CustomStringConverti
 /// Those which libfuse's high-level library honours, and the low-level session knows nothing of,
 /// become fields; an option that was not given is nil. All others stay as they are, for libfuse and
 /// the kernel (`libraryOptions`). An option may be given again: the last one counts.
-package struct MountOptions: Sendable {
+public struct MountOptions: Sendable {
   /// How long an instance is kept that the kernel has forgotten.
-  package enum Remember: Hashable, Sendable {
+  public enum Remember: Hashable, Sendable {
     /// As long as the mount (noforget).
     case forever
     /// So many seconds (remember=N).
@@ -30,67 +30,67 @@ package struct MountOptions: Sendable {
   }
 
   /// attr_timeout=: how long attributes hold, in seconds.
-  package var attributeTimeout: Double?
+  public var attributeTimeout: Double?
   /// entry_timeout=: how long names hold, in seconds.
-  package var entryTimeout: Double?
+  public var entryTimeout: Double?
   /// negative_timeout=: how long it holds that a name does not exist, in seconds.
-  package var negativeTimeout: Double?
+  public var negativeTimeout: Double?
   /// ac_attr_timeout=: how long attributes count as fresh for auto_cache, in seconds.
-  package var autoCacheTimeout: Double?
+  public var autoCacheTimeout: Double?
   /// uid=: the owner that every file shows.
-  package var uid: UInt32?
+  public var uid: UInt32?
   /// gid=: the group that every file shows.
-  package var gid: UInt32?
+  public var gid: UInt32?
   /// umask=: permission bits that no file shows.
-  package var umask: UInt32?
+  public var umask: UInt32?
   /// kernel_cache: what is cached of a file outlives its opening.
-  package var kernelCache: Bool?
+  public var kernelCache: Bool?
   /// auto_cache, noauto_cache: it does so where size and mtime are as before.
-  package var autoCache: Bool?
+  public var autoCache: Bool?
   /// direct_io: every file is read and written past the kernel's cache.
-  package var directIO: Bool?
+  public var directIO: Bool?
   /// use_ino: programs see the inode numbers of the filesystem.
-  package var useInodes: Bool?
+  public var useInodes: Bool?
   /// readdir_ino: a listing tells the inode numbers that are known already.
-  package var readdirInodes: Bool?
+  public var readdirInodes: Bool?
   /// no_rofd_flush: closing a file that was only read sends no flush.
-  package var noReadOnlyFlush: Bool?
+  public var noReadOnlyFlush: Bool?
   /// noforget, remember=: how long to keep what the kernel has forgotten.
-  package var remember: Remember?
+  public var remember: Remember?
   /// max_threads=: how many threads may serve.
-  package var maxThreads: UInt32?
+  public var maxThreads: UInt32?
   /// max_idle_threads=: how many threads may wait for work.
-  package var maxIdleThreads: UInt32?
+  public var maxIdleThreads: UInt32?
   /// clone_fd: every thread has a descriptor of its own.
-  package var cloneDescriptor: Bool?
+  public var cloneDescriptor: Bool?
 
   /// The options for `SessionOptions.libraryOptions`, escapes included, each once.
-  package internal(set) var libraryOptions: [String] = []
+  public internal(set) var libraryOptions: [String] = []
   /// What the options say of the connection, in their order.
   var adjustments: [@Sendable (inout ConnectionSettings) -> Void] = []
 
   /// Makes options of which none is given.
-  package init() {}
+  public init() {}
 
   /// Adds a list as it stands after `-o`: `a,b=c`, where `\,` is a comma that does not separate.
   ///
   /// Throws which option is wrong, and how; those before it are taken by then.
-  package mutating func add(_ list: String) throws(MountOptionError) {
+  public mutating func add(_ list: String) throws(MountOptionError) {
     for item in MountOption.split(list) { try add(item) }
   }
 
   /// Adds one option for libfuse or the kernel whose value may have any characters.
-  package mutating func add(_ name: String, value: String) throws(MountOptionError) {
+  public mutating func add(_ name: String, value: String) throws(MountOptionError) {
     try add(MountOption(escaping: "\(name)=\(value)"))
   }
 
   /// Whether libfuse or the kernel is given this option, with whatever value.
-  package func hasLibraryOption(_ name: String) -> Bool {
+  public func hasLibraryOption(_ name: String) -> Bool {
     libraryOptions.contains { MountOption(raw: $0).name == name }
   }
 
   /// Changes what is to be agreed on with the kernel as the options say (max_write=, ...).
-  package func apply(to settings: inout ConnectionSettings) {
+  public func apply(to settings: inout ConnectionSettings) {
     for adjust in adjustments { adjust(&settings) }
   }
 

@@ -10,13 +10,13 @@ import Glibc
 ///
 /// `@unchecked Sendable`: libfuse makes each of these one writev(2), and reads no state but its
 /// descriptor and the version of the protocol, which stay as they are while the mount lives.
-package struct Notifier: @unchecked Sendable {
+public struct Notifier: @unchecked Sendable {
   let session: Session
 
   /// Drops a file's attributes, and its data from `offset` on, `length` bytes of it or, with 0, all.
   ///
   /// A negative offset drops the attributes only. See fuse_lowlevel_notify_inval_inode(3).
-  package func invalidate(_ node: NodeID, offset: Int64 = 0, length: Int64 = 0) throws(Errno) {
+  public func invalidate(_ node: NodeID, offset: Int64 = 0, length: Int64 = 0) throws(Errno) {
     try check(
       fuse_lowlevel_notify_inval_inode(
         session.raw, node, numericCast(offset), numericCast(length)))
@@ -25,7 +25,7 @@ package struct Notifier: @unchecked Sendable {
   /// Drops a name, or that it does not exist.
   ///
   /// Throws ENAMETOOLONG or EINVAL for what cannot be a name. See fuse_lowlevel_notify_inval_entry(3).
-  package func invalidateEntry(parent: NodeID, name: UnsafeRawBufferPointer) throws(Errno) {
+  public func invalidateEntry(parent: NodeID, name: UnsafeRawBufferPointer) throws(Errno) {
     let status = try FileName.withTerminated(name) {
       fuse_lowlevel_notify_inval_entry(session.raw, parent, $0, name.count)
     }
@@ -35,7 +35,7 @@ package struct Notifier: @unchecked Sendable {
   /// Says that a name is gone, for those who watch the directory with inotify(7).
   ///
   /// See fuse_lowlevel_notify_delete(3).
-  package func delete(parent: NodeID, child: NodeID, name: UnsafeRawBufferPointer) throws(Errno) {
+  public func delete(parent: NodeID, child: NodeID, name: UnsafeRawBufferPointer) throws(Errno) {
     let status = try FileName.withTerminated(name) {
       fuse_lowlevel_notify_delete(session.raw, parent, child, $0, name.count)
     }
@@ -45,7 +45,7 @@ package struct Notifier: @unchecked Sendable {
   /// Lets `Session.receive` say that the session has ended.
   ///
   /// A thread that waits on the descriptor is not woken.
-  package func exit() { fuse_session_exit(session.raw) }
+  public func exit() { fuse_session_exit(session.raw) }
 
   private func check(_ status: Int32) throws(Errno) {
     if status < 0 && status != -ENOENT { throw Errno(-status) }

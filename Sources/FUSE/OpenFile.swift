@@ -1,26 +1,26 @@
 import CFuse
 
 /// What the kernel says of the open file on whose behalf it asks.
-package struct OpenFile: Sendable {
+public struct OpenFile: Sendable {
   /// What the filesystem answered to open, opendir or create; 0 in those three.
-  package var handle: UInt64 = 0
+  public var handle: UInt64 = 0
   /// The flags of open(2); in read, write, release, open and create only.
-  package var flags: Int32 = 0
+  public var flags: Int32 = 0
   /// Who holds the locks; in read, write, flush, release and the lock requests only.
-  package var lockOwner: UInt64 = 0
+  public var lockOwner: UInt64 = 0
   /// The write comes from the page cache: its caller and its handle are then only guesses.
-  package var isDelayedWrite = false
+  public var isDelayedWrite = false
   /// The request is a flush, or a release that stands for one.
-  package var isFlush = false
+  public var isFlush = false
   /// The release gives up the flock(2) locks of `lockOwner`.
-  package var releasesFlock = false
+  public var releasesFlock = false
   /// The set-user-ID and set-group-ID bits shall go with this write, open or create.
   ///
   /// Only sent with `ConnectionSettings.handleKillPrivileges`.
-  package var clearsSetID = false
+  public var clearsSetID = false
 
   /// Makes the information of a file of which nothing is known.
-  package init() {}
+  public init() {}
 
   init(_ info: UnsafePointer<fuse_file_info>) {
     handle = info.pointee.fh
@@ -33,24 +33,24 @@ package struct OpenFile: Sendable {
 }
 
 /// How a file or directory was opened: the answer to open, opendir and create.
-package struct OpenReply: Sendable {
+public struct OpenReply: Sendable {
   /// The number that comes back with every request on this open file; 0 by default.
-  package var handle: UInt64 = 0
+  public var handle: UInt64 = 0
   /// Every read and write reaches the filesystem, past the kernel's cache; false by default.
-  package var directIO = false
+  public var directIO = false
   /// What the kernel has cached of the file stays valid; false by default.
-  package var keepCache = false
+  public var keepCache = false
   /// lseek(2) fails on this file; false by default.
-  package var nonseekable = false
+  public var nonseekable = false
   /// The kernel may keep the directory's listing; opendir only; false by default.
-  package var cacheReaddir = false
+  public var cacheReaddir = false
   /// close(2) need not send a flush; false by default.
-  package var noFlush = false
+  public var noFlush = false
   /// Direct writes to the file may come at the same time; only with `directIO`; false by default.
-  package var parallelDirectWrites = false
+  public var parallelDirectWrites = false
 
   /// Makes the answer with a handle and nothing out of the ordinary.
-  package init(handle: UInt64 = 0) { self.handle = handle }
+  public init(handle: UInt64 = 0) { self.handle = handle }
 
   func cValue() -> fuse_file_info {
     var info = fuse_file_info()

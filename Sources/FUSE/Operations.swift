@@ -8,7 +8,7 @@
 /// call only; a name ends with NUL and is any bytes but NUL and slash.
 ///
 /// All calls come from `Session.process()`, on its caller's thread.
-package protocol Operations: AnyObject {
+public protocol Operations: AnyObject {
   /// The connection stands; what the kernel offered and what was agreed is in `connection`.
   func started(_ connection: Connection)
   /// The session ends; no call follows.

@@ -4,7 +4,7 @@ import CFuse
 ///
 /// It is given back to the library when it goes. `@unchecked Sendable`: one pointer, owned once,
 /// and a notification may be sent from anywhere.
-package struct PollHandle: ~Copyable, @unchecked Sendable {
+public struct PollHandle: ~Copyable, @unchecked Sendable {
   private let raw: OpaquePointer
   // The library's handle points at its session.
   private let session: Session
@@ -24,7 +24,7 @@ package struct PollHandle: ~Copyable, @unchecked Sendable {
   /// Lets everyone who waits for the file poll it again; once is enough.
   ///
   /// Throws what the kernel answered. See fuse_lowlevel_notify_poll(3).
-  package borrowing func notify() throws(Errno) {
+  public borrowing func notify() throws(Errno) {
     let status = fuse_lowlevel_notify_poll(raw)
     if status < 0 { throw Errno(-status) }
   }

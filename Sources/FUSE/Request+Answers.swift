@@ -5,11 +5,11 @@ import Glibc
 extension Request {
   /// Answers that the act was done.
   @discardableResult
-  package consuming func succeed() -> Bool { answer { fuse_reply_err($0, 0) } }
+  public consuming func succeed() -> Bool { answer { fuse_reply_err($0, 0) } }
 
   /// Answers with an error. See fuse_reply_err(3).
   @discardableResult
-  package consuming func fail(_ error: Errno) -> Bool {
+  public consuming func fail(_ error: Errno) -> Bool {
     answer { fuse_reply_err($0, error.rawValue) }
   }
 
@@ -17,7 +17,7 @@ extension Request {
   ///
   /// Where it returns false the look-up does not count. See fuse_reply_entry(3).
   @discardableResult
-  package consuming func entry(_ entry: Entry) -> Bool {
+  public consuming func entry(_ entry: Entry) -> Bool {
     var value = entry.cValue
     return answer { fuse_reply_entry($0, &value) }
   }
@@ -26,7 +26,7 @@ extension Request {
   ///
   /// With 0 seconds it is ENOENT, plainly.
   @discardableResult
-  package consuming func negative(timeout: Double) -> Bool {
+  public consuming func negative(timeout: Double) -> Bool {
     guard timeout > 0 else { return fail(Errno(ENOENT)) }
     var value = fuse_entry_param()
     value.entry_timeout = timeout
@@ -35,7 +35,7 @@ extension Request {
 
   /// Answers with a file that was made and opened in one. See fuse_reply_create(3).
   @discardableResult
-  package consuming func created(_ entry: Entry, _ open: OpenReply) -> Bool {
+  public consuming func created(_ entry: Entry, _ open: OpenReply) -> Bool {
     var value = entry.cValue
     var file = open.cValue()
     return answer { cfuse_reply_create($0, &value, &file, open.parallelDirectWrites) }
@@ -43,7 +43,7 @@ extension Request {
 
   /// Answers with attributes that hold for so many seconds. See fuse_reply_attr(3).
   @discardableResult
-  package consuming func attributes(_ attributes: Attributes, timeout: Double) -> Bool {
+  public consuming func attributes(_ attributes: Attributes, timeout: Double) -> Bool {
     var value = attributes.cValue
     return answer { fuse_reply_attr($0, &value, timeout) }
   }
@@ -53,7 +53,7 @@ extension Request {
   /// It spares the caller a closure, out of which a request cannot be consumed. See
   /// fuse_reply_buf(3).
   @discardableResult
-  package consuming func bytes(_ bytes: RawSpan) -> Bool {
+  public consuming func bytes(_ bytes: RawSpan) -> Bool {
     answer { raw in
       bytes.withUnsafeBytes { fuse_reply_buf(raw, $0.characters, $0.count) }
     }
@@ -61,26 +61,26 @@ extension Request {
 
   /// Answers with the target of a symbolic link: bytes that end where the buffer does.
   @discardableResult
-  package consuming func target(_ bytes: UnsafeRawBufferPointer) -> Bool { self.bytes(bytes) }
+  public consuming func target(_ bytes: UnsafeRawBufferPointer) -> Bool { self.bytes(bytes) }
 
   /// Answers that the file or directory is open. See fuse_reply_open(3).
   ///
   /// Where it returns false the file is not open, and its release never comes.
   @discardableResult
-  package consuming func opened(_ open: OpenReply) -> Bool {
+  public consuming func opened(_ open: OpenReply) -> Bool {
     var file = open.cValue()
     return answer { cfuse_reply_open($0, &file, open.parallelDirectWrites) }
   }
 
   /// Answers how many bytes were written. See fuse_reply_write(3).
   @discardableResult
-  package consuming func written(_ count: Int) -> Bool {
+  public consuming func written(_ count: Int) -> Bool {
     answer { fuse_reply_write($0, count) }
   }
 
   /// Answers with bytes, which the kernel takes from where they lie. See fuse_reply_buf(3).
   @discardableResult
-  package consuming func bytes(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  public consuming func bytes(_ bytes: UnsafeRawBufferPointer) -> Bool {
     answer {
       fuse_reply_buf($0, bytes.characters, bytes.count)
     }
@@ -88,7 +88,7 @@ extension Request {
 
   /// Answers with the statistics of the filesystem. See fuse_reply_statfs(3).
   @discardableResult
-  package consuming func statistics(_ statistics: FilesystemStatistics) -> Bool {
+  public consuming func statistics(_ statistics: FilesystemStatistics) -> Bool {
     var value = statistics.cValue
     return answer { fuse_reply_statfs($0, &value) }
   }
@@ -97,7 +97,7 @@ extension Request {
   ///
   /// See fuse_reply_xattr(3).
   @discardableResult
-  package consuming func attributeSize(_ count: Int) -> Bool {
+  public consuming func attributeSize(_ count: Int) -> Bool {
     answer { fuse_reply_xattr($0, count) }
   }
 
@@ -105,26 +105,26 @@ extension Request {
   ///
   /// See fuse_reply_lock(3).
   @discardableResult
-  package consuming func lock(_ lock: FileLock) -> Bool {
+  public consuming func lock(_ lock: FileLock) -> Bool {
     var value = lock.cValue
     return answer { fuse_reply_lock($0, &value) }
   }
 
   /// Answers which block of the device holds the block asked for. See fuse_reply_bmap(3).
   @discardableResult
-  package consuming func block(_ index: UInt64) -> Bool {
+  public consuming func block(_ index: UInt64) -> Bool {
     answer { fuse_reply_bmap($0, index) }
   }
 
   /// Answers what ioctl(2) returns, and with which bytes. See fuse_reply_ioctl(3).
   @discardableResult
-  package consuming func ioctl(result: Int32, bytes: UnsafeRawBufferPointer) -> Bool {
+  public consuming func ioctl(result: Int32, bytes: UnsafeRawBufferPointer) -> Bool {
     answer { fuse_reply_ioctl($0, result, bytes.baseAddress, bytes.count) }
   }
 
   /// Answers what ioctl(2) returns, and with the bytes of an array's span, say.
   @discardableResult
-  package consuming func ioctl(result: Int32, bytes: RawSpan) -> Bool {
+  public consuming func ioctl(result: Int32, bytes: RawSpan) -> Bool {
     answer { raw in
       bytes.withUnsafeBytes { fuse_reply_ioctl(raw, result, $0.baseAddress, $0.count) }
     }
@@ -135,7 +135,7 @@ extension Request {
   /// Linux grants it to character devices only, and answers EIO for the caller of any other file.
   /// See fuse_reply_ioctl_retry(3).
   @discardableResult
-  package consuming func ioctlRetry(
+  public consuming func ioctlRetry(
     input: [(address: UInt, count: Int)], output: [(address: UInt, count: Int)]
   ) -> Bool {
     func pieces(_ list: [(address: UInt, count: Int)]) -> [iovec] {
@@ -150,13 +150,13 @@ extension Request {
 
   /// Answers which of the events have come (POLLIN, POLLOUT, ...). See fuse_reply_poll(3).
   @discardableResult
-  package consuming func polled(_ events: UInt32) -> Bool {
+  public consuming func polled(_ events: UInt32) -> Bool {
     answer { fuse_reply_poll($0, events) }
   }
 
   /// Answers with the new offset, in bytes. See fuse_reply_lseek(3).
   @discardableResult
-  package consuming func offset(_ offset: Int64) -> Bool {
+  public consuming func offset(_ offset: Int64) -> Bool {
     answer { fuse_reply_lseek($0, numericCast(offset)) }
   }
 }

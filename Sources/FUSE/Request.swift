@@ -7,18 +7,18 @@ import CFuse
 import Glibc
 
 /// Who asked for an operation.
-package struct Context: Hashable, Sendable {
+public struct Context: Hashable, Sendable {
   /// The user, as file systems see it (fsuid).
-  package var uid: UInt32
+  public var uid: UInt32
   /// The group, as file systems see it (fsgid).
-  package var gid: UInt32
+  public var gid: UInt32
   /// The thread; 0 where the kernel itself asks, or the caller is in another PID namespace.
-  package var pid: Int32
+  public var pid: Int32
   /// The file mode creation mask; only sent with mknod, mkdir and create, else 0.
-  package var umask: UInt32
+  public var umask: UInt32
 
   /// Makes a context; root's, unless more is said.
-  package init(uid: UInt32 = 0, gid: UInt32 = 0, pid: Int32 = 0, umask: UInt32 = 0) {
+  public init(uid: UInt32 = 0, gid: UInt32 = 0, pid: Int32 = 0, umask: UInt32 = 0) {
     self.uid = uid
     self.gid = gid
     self.pid = pid
@@ -33,7 +33,7 @@ package struct Context: Hashable, Sendable {
 /// that the mount is gone, and then neither a look-up nor an opened file counts.
 ///
 /// `@unchecked Sendable`: it is one pointer, owned once, and fuse_reply_* may be called anywhere.
-package struct Request: ~Copyable, @unchecked Sendable {
+public struct Request: ~Copyable, @unchecked Sendable {
   private let raw: fuse_req_t
 
   /// Takes over a request that libfuse just handed out.
@@ -46,21 +46,21 @@ package struct Request: ~Copyable, @unchecked Sendable {
   deinit { _ = Request.finish(raw) { fuse_reply_err($0, EIO) } }
 
   /// Who asked.
-  package var context: Context {
+  public var context: Context {
     let context = fuse_req_ctx(raw).pointee
     return Context(
       uid: context.uid, gid: context.gid, pid: context.pid, umask: context.umask)
   }
 
   /// Whether the caller no longer waits for the answer. See fuse_req_interrupted(3).
-  package var isInterrupted: Bool { fuse_req_interrupted(raw) != 0 }
+  public var isInterrupted: Bool { fuse_req_interrupted(raw) != 0 }
 
   /// Asks that `Operations.interrupted(token)` be called when the caller is interrupted.
   ///
   /// The call comes from inside `Session.process()`, or before this returns where the caller was
   /// interrupted already. It may answer the request, but must not call this on it. Nothing comes
   /// once the request is answered. See fuse_req_interrupt_func(3).
-  package borrowing func onInterrupt(_ token: UInt64) {
+  public borrowing func onInterrupt(_ token: UInt64) {
     fuse_req_interrupt_func(
       raw,
       { raw, data in

@@ -7,14 +7,14 @@ import CFuse
 import Glibc
 
 /// How a session is made.
-package struct SessionOptions: Sendable {
+public struct SessionOptions: Sendable {
   /// Options for libfuse and the kernel, each as it would stand after `-o`, escapes included.
-  package var libraryOptions: [String]
+  public var libraryOptions: [String]
   /// What to agree on with the kernel.
-  package var connection: ConnectionSettings
+  public var connection: ConnectionSettings
 
   /// Makes options; none, and the default settings, unless more is said.
-  package init(
+  public init(
     libraryOptions: [String] = [], connection: ConnectionSettings = ConnectionSettings()
   ) {
     self.libraryOptions = libraryOptions
@@ -23,7 +23,7 @@ package struct SessionOptions: Sendable {
 }
 
 /// What `Session.receive()` found.
-package enum Received: Sendable {
+public enum Received: Sendable {
   /// A request, for `Session.process()`.
   case request
   /// Nothing at present.
@@ -37,7 +37,7 @@ package enum Received: Sendable {
 /// A filesystem's connection with the kernel: libfuse's low-level session.
 ///
 /// It keeps its operations alive; operations that know their session should do so weakly.
-package final class Session {
+public final class Session {
   let operations: any Operations
   let settings: ConnectionSettings
   /// libfuse's session; nil only while, or because, it could not be made.
@@ -51,12 +51,12 @@ package final class Session {
   private var isMounted = false
 
   /// What was agreed on with the kernel; nil until its first request has been processed.
-  package private(set) var connection: Connection?
+  public private(set) var connection: Connection?
 
   /// Makes a session that is not connected yet.
   ///
   /// Throws what libfuse says of an option that it does not know. See fuse_session_new(3).
-  package init(_ operations: any Operations, options: SessionOptions = SessionOptions())
+  public init(_ operations: any Operations, options: SessionOptions = SessionOptions())
     throws(MountError)
   {
     self.operations = operations
@@ -83,7 +83,7 @@ package final class Session {
   /// Makes a session that is served over a socket, with no mount: the peer speaks for the kernel.
   ///
   /// The socket is a SOCK_SEQPACKET one, so that messages stay whole; the session closes it.
-  package convenience init(
+  public convenience init(
     _ operations: any Operations, options: SessionOptions = SessionOptions(), socket: Int32
   ) throws(MountError) {
     try self.init(operations, options: options)
@@ -103,7 +103,7 @@ package final class Session {
   /// Throws in the words of libfuse or fusermount3 why it could not be. Requests wait for `receive`.
   /// A process with several threads should know that standard error is theirs meanwhile. See
   /// fuse_session_mount(3).
-  package func mount(at path: UnsafePointer<CChar>) throws(MountError) {
+  public func mount(at path: UnsafePointer<CChar>) throws(MountError) {
     let (status, text) = StandardError.capturing {
       errno = 0
       return fuse_session_mount(raw, path)
@@ -120,7 +120,7 @@ package final class Session {
   /// Takes the filesystem off its mount point, if it is mounted; requests still open are lost.
   ///
   /// See fuse_session_unmount(3).
-  package func unmount() {
+  public func unmount() {
     guard isMounted else { return }
     isMounted = false
     // So that libfuse does not complain of answers that come from now on.
@@ -131,23 +131,23 @@ package final class Session {
   /// What to wait on until a request can be received; -1 before the mount and after the unmount.
   ///
   /// It does not block. See fuse_session_fd(3).
-  package var descriptor: Int32 { fuse_session_fd(raw) }
+  public var descriptor: Int32 { fuse_session_fd(raw) }
 
   /// Lets `receive` say that the session has ended.
-  package func exit() { fuse_session_exit(raw) }
+  public func exit() { fuse_session_exit(raw) }
 
   /// Whether the session has ended.
-  package var hasEnded: Bool { fuse_session_exited(raw) != 0 }
+  public var hasEnded: Bool { fuse_session_exited(raw) != 0 }
 
   /// For dropping what the kernel has cached, from any thread.
-  package var notifier: Notifier { Notifier(session: self) }
+  public var notifier: Notifier { Notifier(session: self) }
 
   /// Takes the next request into the session's buffer, over the one before.
   ///
   /// Throws what read(2) on the descriptor answers out of the ordinary. See
   /// fuse_session_receive_buf(3).
   @inline(__always)
-  package func receive() throws(Errno) -> Received {
+  public func receive() throws(Errno) -> Received {
     let count = fuse_session_receive_buf(raw, buffer)
     if count > 0 { return .request }
     switch -count {
@@ -162,7 +162,7 @@ package final class Session {
   ///
   /// See fuse_session_process_buf(3).
   @inline(__always)
-  package func process() { fuse_session_process_buf(raw, buffer) }
+  public func process() { fuse_session_process_buf(raw, buffer) }
 
   private func connect(to descriptor: Int32) throws(MountError) {
     let flags = fcntl(descriptor, F_GETFL)

@@ -9,14 +9,17 @@ import Ruby
 final class FiberShelf {
   private let method: Name
   private let count: Int
+  /// The method that makes the maker.
+  private let kind: String
   private let fuse: VM.Root
   /// A Proc that makes a fiber, once one was needed.
   private var maker: VM.Root?
   private var idle: [VM.Root] = []
 
-  fileprivate init(_ method: Name, _ count: Int, _ host: Host) {
+  fileprivate init(_ method: Name, _ count: Int, _ host: Host, kind: String = "__fiber_maker") {
     self.method = method
     self.count = count
+    self.kind = kind
     fuse = host.classes.fuse
   }
 
@@ -28,7 +31,7 @@ final class FiberShelf {
 
   private func maker(in vm: VM) throws(RubyException) -> VM.Root {
     if let maker { return maker }
-    let proc = try vm.send(vm[fuse], "__fiber_maker", [method.value, try vm.integer(count)])
+    let proc = try vm.send(vm[fuse], kind, [method.value, try vm.integer(count)])
     let made = try vm.retain(proc)
     maker = made
     return made
@@ -51,14 +54,25 @@ struct Fibers {
     let count: Int
   }
   private var shelves: [Kind: FiberShelf] = [:]
-  private var hooks = [[FiberShelf?]](repeating: [], count: Hook.allCases.count)
+  private static let width = Arguments.most + 1
+  private var hooks = [FiberShelf?](repeating: nil, count: Hook.allCases.count * width)
+  private var newcomers = [FiberShelf?](repeating: nil, count: width)
 
   /// The shelf of the fibers that call a hook with so many arguments.
   mutating func shelf(_ hook: Hook, _ count: Int, _ host: Host) -> FiberShelf {
-    if count < hooks[hook.rawValue].count, let shelf = hooks[hook.rawValue][count] { return shelf }
-    let shelf = shelf(host.hookNames[hook.rawValue], count, host)
-    while hooks[hook.rawValue].count <= count { hooks[hook.rawValue].append(nil) }
-    hooks[hook.rawValue][count] = shelf
+    let index = hook.rawValue * Fibers.width + count
+    if let shelf = hooks[index] { return shelf }
+    let shelf = FiberShelf(host.hookNames[hook.rawValue], count, host)
+    hooks[index] = shelf
+    return shelf
+  }
+
+  /// The shelf of the fibers that make an instance with so many arguments, and call its on_getattr.
+  mutating func newcomers(_ count: Int, _ host: Host) -> FiberShelf {
+    if let shelf = newcomers[count] { return shelf }
+    let shelf = FiberShelf(
+      host.hookNames[Hook.getattr.rawValue], count, host, kind: "__newcomer_maker")
+    newcomers[count] = shelf
     return shelf
   }
 

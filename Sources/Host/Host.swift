@@ -34,7 +34,8 @@ package final class Host: Operations {
   let mounter = (uid: getuid(), gid: getgid())
 
   // Turns.
-  var running: Turn?
+  // Not counted: whoever lets a turn run holds it meanwhile.
+  unowned(unsafe) var running: Turn?
   var idleTurns: [Turn] = []
   var fibers = Fibers()
   var liveTurns = 0
@@ -48,6 +49,8 @@ package final class Host: Operations {
   var watchers: [Ticket: (Outcome) -> Void] = [:]
   /// The way in for those who want to look inside; nil where it could not be opened.
   var control: ControlServer?
+  /// Where others can read what is going on.
+  var notices = Notices()
   /// Background work that waits for the mount.
   var spawned: [Spawned] = []
   /// What is to be done after the unmount.
@@ -132,6 +135,7 @@ package final class Host: Operations {
   /// Names of methods that are called all the time.
   struct Names {
     let new: Name
+    let newWithMany: Name
     let setPath: Name
     let errno: Name
     let time: Name
@@ -152,7 +156,7 @@ package final class Host: Operations {
       statMembers = MemberNames(StatMember.allCases.map { vm.name($0.name) })
       statfsMembers = MemberNames(Host.statfsMemberNames.map { vm.name($0) })
       names = Names(
-        new: vm.name("new"),
+        new: vm.name("new"), newWithMany: vm.name("__new"),
         setPath: vm.name("path="), errno: vm.name("errno"), time: vm.name("__time"),
         slice: vm.name("slice"), dup: vm.name("dup"), toArray: vm.name("to_a"),
         call: vm.name("call"))

@@ -70,7 +70,7 @@ extension Host {
   ) throws(RubyException) {
     let scope = vm.openScope()
     defer { vm.closeScope(scope) }
-    let arguments: [Argument] = [
+    let arguments: Arguments = [
       .value(try vm.string(source)), .value(try vm.string(configuration.script)),
     ]
     run(turn, vm[classes.fuse], vm.name("__run_script"), arguments) { [self] answer in

@@ -18,7 +18,8 @@ typealias Done = () throws(Errno) -> Void
 final class Turn {
   /// The fiber that the method runs in which it is at, and where that goes back to.
   var fiber: VM.Root?
-  var shelf: FiberShelf?
+  // Not counted: a shelf stays for as long as the host.
+  unowned(unsafe) var shelf: FiberShelf?
   /// What the kernel waits for; nil once it was answered, and for background work.
   var request: Request?
   /// What is being done: the name of the request, or of the background work.
@@ -33,6 +34,8 @@ final class Turn {
   var hook = Hook.getattr
   var node: Node?
   var next: Continuation?
+  /// The call makes the instance too, whose hook it is.
+  var isNewcomer = false
 
   /// What it waits for, while it is parked.
   var ticket: Ticket?
@@ -86,6 +89,7 @@ extension Host {
     turn.context = context
     turn.wasToldOfEnd = false
     turn.isScripts = false
+    turn.isNewcomer = false
     liveTurns += 1
     if tracer.isOn { watch(turn) }
     return turn
@@ -170,9 +174,10 @@ extension Host {
   /// Calls a hook on a node's instance, which is made where there is none; then `next` is told the
   /// answer, now or after the hook has waited. What `next` throws is what the turn fails with.
   func call(
-    _ turn: Turn, _ hook: Hook, on node: Node, _ arguments: [Argument] = [],
+    _ turn: Turn, _ hook: Hook, on node: Node, _ arguments: Arguments = [],
     next: @escaping Continuation
   ) {
+    turn.isNewcomer = false
     turn.hook = hook
     turn.node = node
     turn.next = next
@@ -191,25 +196,82 @@ extension Host {
   }
 
   /// Makes a node's instance, and goes on with the hook.
-  private func makeInstance(_ turn: Turn, _ hook: Hook, _ node: Node, _ arguments: [Argument]) {
-    guard let path = node.path, let next = turn.next else {
-      // It lost its path and its instance: there is nobody to ask any more.
-      return fail(turn, Errno(ESTALE))
-    }
+  private func makeInstance(_ turn: Turn, _ hook: Hook, _ node: Node, _ arguments: Arguments) {
+    guard let next = turn.next else { return end(turn) }
     // The hook's arguments must outlive `initialize`, which may wait: bytes of a request do not.
-    let kept = arguments.map { $0.kept(by: vm) }
+    let kept = arguments.kept(by: vm)
     turn.next = { [self] answer throws(Errno) in
       guard case .value(let instance) = answer.result else {
-        throw errno(of: answer, in: "initialize")
+        throw errno(of: answer, in: Answer.initializer)
       }
       try adopt(instance, by: node)
-      call(turn, hook, on: node, kept.map(\.argument), next: next)
-      for each in kept { each.release(from: vm) }
+      call(turn, hook, on: node, kept.arguments, next: next)
+      kept.release(from: vm)
     }
-    path.withUnsafeBytes {
-      let rest = (vm[classes.arguments].elements ?? []).map { Argument.value($0) }
-      run(turn, vm[classes.klass], names.new, [.bytes($0)] + rest)
+    let begun: Void? = node.withPath { path in
+      let klass = vm[classes.klass]
+      if let all = argumentsOfNew(path) { return run(turn, klass, names.new, all) }
+      run(turn, klass, names.newWithMany, [.bytes(path), .value(vm[classes.arguments])])
     }
+    // It lost its path and its instance: there is nobody to ask any more.
+    if begun == nil { fail(turn, Errno(ESTALE)) }
+  }
+
+  /// What `new` of the script's class is handed for a path; nil where that is too much for one call.
+  private func argumentsOfNew(_ path: UnsafeRawBufferPointer) -> Arguments? {
+    let rest = vm[classes.arguments]
+    guard let count = rest.count, count < Arguments.most else { return nil }
+    var arguments: Arguments = [.bytes(path)]
+    for index in 0..<count { arguments.append(.value(rest[index])) }
+    return arguments
+  }
+
+  /// Asks on_getattr of a name that has no node, on an instance made for it, in one go: a name that
+  /// turns out to be absent leaves nothing behind. Answers false where the class wants it otherwise.
+  ///
+  /// The answer has a node, held by the turn, unless it is that there is no such file.
+  func greet(_ turn: Turn, _ place: Node.Place, next: @escaping Continuation) -> Bool {
+    let klass = vm[classes.klass]
+    let count = (vm[classes.arguments].count ?? 0) + 1
+    guard count <= Arguments.most,
+      vm.makesPlainly(klass, with: hookNames[Hook.getattr.rawValue])
+    else { return false }
+    let scope = vm.openScope()
+    defer { vm.closeScope(scope) }
+    let shelf = fibers.newcomers(count, self)
+    guard let fiber = try? shelf.take(from: vm) else { return false }
+    turn.isNewcomer = true
+    turn.hook = .getattr
+    turn.node = nil
+    turn.next = next
+    turn.fiber = fiber
+    turn.shelf = shelf
+    note(turn, place)
+    turn.record?.beginHook()
+    let known = place.parent.children.count
+    let outer = enter(turn)
+    let called = place.withPath { path in
+      vm.call(vm[fiber], klass, argumentsOfNew(path) ?? [], count: count)
+    }
+    guard let outcome = called else {
+      // A directory above it was unlinked while it was asked for.
+      leave(turn, .returned(.nil), to: outer)
+      return true
+    }
+    // Whoever asks for the path in the middle of it has made a node.
+    if !outcome.isNil || place.parent.children.count != known {
+      turn.node = findOrAdd(place, in: turn)
+      adoptMade(turn)
+    }
+    leave(turn, outcome, to: outer)
+    return true
+  }
+
+  /// Gives the node of a newcomer the instance that was made in the stretch that is over.
+  private func adoptMade(_ turn: Turn) {
+    guard let node = turn.node, !vm.made.isNil else { return }
+    // Without memory it has none, and is made again for the next operation.
+    do throws(Errno) { try adopt(vm.made, by: node) } catch {}
   }
 
   /// Gives a node its instance, unless somebody else was faster while `initialize` waited: one path,
@@ -223,24 +285,25 @@ extension Host {
 
   /// Calls any method as a turn: the script itself, on_init, background work.
   func run(
-    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: [Argument] = [],
+    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: Arguments = [],
     next: @escaping Continuation
   ) {
     turn.next = next
     turn.node = nil
+    turn.isNewcomer = false
     let scope = vm.openScope()
     defer { vm.closeScope(scope) }
     run(turn, receiver, method, arguments)
   }
 
-  private func run(_ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: [Argument]) {
+  private func run(_ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: Arguments) {
     let shelf = fibers.shelf(method, arguments.count, self)
     run(turn, receiver, shelf, arguments, count: arguments.count)
   }
 
   /// Runs a stretch of a turn from the beginning, with the first `count` of the arguments.
   private func run(
-    _ turn: Turn, _ receiver: Value, _ shelf: FiberShelf, _ arguments: [Argument], count: Int
+    _ turn: Turn, _ receiver: Value, _ shelf: FiberShelf, _ arguments: Arguments, count: Int
   ) {
     let fiber: VM.Root
     do throws(RubyException) { fiber = try shelf.take(from: vm) } catch {
@@ -261,6 +324,7 @@ extension Host {
     turn.record?.resume()
     let outer = enter(turn)
     let outcome = vm.proceed(vm[fiber], with: outcome)
+    if turn.isNewcomer { adoptMade(turn) }
     leave(turn, outcome, to: outer)
   }
 
@@ -268,8 +332,8 @@ extension Host {
   private func enter(_ turn: Turn) -> Turn? {
     let outer = running
     running = turn
-    if outer == nil { control?.board.enter(turn.operation, turn.hook, pid: turn.context.pid) }
-    if turn.console != nil { vm.allowInterrupts(by: control?.board.interruptWord) }
+    if outer == nil { notices.enter(turn.operation, turn.hook, pid: turn.context.pid) }
+    if turn.console != nil { vm.allowInterrupts(by: notices.interruptWord) }
     turn.record?.enterRuby()
     return outer
   }
@@ -277,7 +341,7 @@ extension Host {
   private func leave(_ turn: Turn, _ outcome: TurnOutcome, to outer: Turn?) {
     turn.record?.leaveRuby()
     if turn.console != nil { vm.allowInterrupts(by: nil) }
-    if outer == nil { control?.board.leave() }
+    if outer == nil { notices.leave() }
     running = outer
     switch outcome {
     case .parked:
@@ -301,8 +365,7 @@ extension Host {
   }
 
   private func proceed(_ turn: Turn, _ result: Answer.Result) {
-    guard let next = turn.next else { return end(turn) }
-    turn.next = nil
+    guard let next = turn.next.take() else { return end(turn) }
     if turn.record != nil, turn.node != nil { measure(turn, result) }
     do throws(Errno) {
       try next(Answer(turn: turn, hook: turn.hook, node: turn.node, result: result))

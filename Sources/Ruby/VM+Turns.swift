@@ -6,7 +6,7 @@
 import CMRuby
 
 /// What a turn's fiber came back with.
-package enum TurnOutcome {
+public enum TurnOutcome {
   /// The method's answer.
   case returned(Value)
   /// The exception that the method raised.
@@ -15,20 +15,25 @@ package enum TurnOutcome {
   case parked
   /// The fiber itself is gone, with the exception that ended it: make a new one.
   case ended(RubyException)
+
+  /// Whether the method answered nil.
+  public var isNil: Bool {
+    if case .returned(let value) = self { value.isNil } else { false }
+  }
 }
 
 /// An argument of a hook, made into a Ruby object only inside the call.
-package struct Argument {
+public struct Argument {
   let raw: cmr_argument
 
-  package static func value(_ value: Value) -> Argument {
+  public static func value(_ value: Value) -> Argument {
     var raw = cmr_argument()
     raw.kind = CMR_ARGUMENT_VALUE
     raw.value = value.raw
     return Argument(raw: raw)
   }
 
-  package static func integer(_ value: some BinaryInteger) -> Argument {
+  public static func integer(_ value: some BinaryInteger) -> Argument {
     var raw = cmr_argument()
     raw.kind = CMR_ARGUMENT_INTEGER
     raw.integer = Int64(truncatingIfNeeded: value)
@@ -36,7 +41,7 @@ package struct Argument {
   }
 
   /// A String with a copy of the bytes, which need to live only until the call is made.
-  package static func bytes(_ bytes: UnsafeRawBufferPointer) -> Argument {
+  public static func bytes(_ bytes: UnsafeRawBufferPointer) -> Argument {
     var raw = cmr_argument()
     raw.kind = CMR_ARGUMENT_BYTES
     raw.bytes = cmr_bytes(bytes)
@@ -44,62 +49,97 @@ package struct Argument {
   }
 }
 
-/// An argument that outlives the call it was made for.
-package struct KeptArgument {
-  package let argument: Argument
-  private let root: VM.Root?
+/// The arguments of one call, which are no objects until it is made: nothing is allocated for them.
+public struct Arguments: ExpressibleByArrayLiteral {
+  /// How many there may be; FUSE.run's own may be fewer by one, for the path comes before them.
+  public static var most: Int { Int(CMR_MOST_ARGUMENTS) }
 
-  fileprivate init(_ argument: Argument, _ root: VM.Root?) {
-    self.argument = argument
-    self.root = root
+  public private(set) var count = 0
+  var items = cmr_arguments()
+
+  /// Makes a list of what is written in brackets: at most `most`.
+  public init(arrayLiteral elements: Argument...) {
+    for element in elements { append(element) }
   }
 
-  /// Lets go of it.
-  package func release(from vm: VM) {
-    if let root { vm.release(root) }
+  /// Adds one at the end; does nothing where there is no room.
+  public mutating func append(_ argument: Argument) {
+    guard count < Arguments.most else { return }
+    withUnsafeMutableBytes(of: &items) {
+      $0.storeBytes(
+        of: argument.raw, toByteOffset: count * MemoryLayout<cmr_argument>.stride,
+        as: cmr_argument.self)
+    }
+    count += 1
+  }
+
+  fileprivate subscript(index: Int) -> Argument {
+    withUnsafeBytes(of: items) {
+      Argument(
+        raw: $0.load(
+          fromByteOffset: index * MemoryLayout<cmr_argument>.stride, as: cmr_argument.self))
+    }
+  }
+
+  fileprivate func withPointer<R>(_ body: (UnsafePointer<cmr_arguments>) -> R) -> R {
+    withUnsafePointer(to: items, body)
+  }
+
+  /// The same as Ruby objects, which stay until they are released.
+  ///
+  /// One for which there is no memory is nil, in Ruby's sense.
+  public func kept(by vm: VM) -> KeptArguments {
+    var kept = KeptArguments()
+    for index in 0..<count { kept.append(self[index], vm) }
+    return kept
   }
 }
 
-extension Argument {
-  /// The same, made into a Ruby object that stays until it is released.
-  ///
-  /// Without memory for that it is nil, in Ruby's sense.
-  package func kept(by vm: VM) -> KeptArgument {
+/// Arguments that outlive the call they were made for.
+public struct KeptArguments {
+  public private(set) var arguments: Arguments = []
+  private var roots: [VM.Root] = []
+
+  fileprivate mutating func append(_ argument: Argument, _ vm: VM) {
     let value: Value
-    switch raw.kind {
-    case CMR_ARGUMENT_INTEGER: return KeptArgument(self, nil)
+    switch argument.raw.kind {
+    case CMR_ARGUMENT_INTEGER: return arguments.append(argument)
     case CMR_ARGUMENT_BYTES:
-      let bytes = UnsafeRawBufferPointer(start: raw.bytes.start, count: raw.bytes.count)
-      value = (try? vm.string(bytes)) ?? .nil
-    default: value = Value(raw.value)
+      let bytes = argument.raw.bytes
+      let buffer = UnsafeRawBufferPointer(start: bytes.start, count: bytes.count)
+      value = (try? vm.string(buffer)) ?? .nil
+    default: value = Value(argument.raw.value)
     }
-    return KeptArgument(.value(value), try? vm.retain(value))
+    if let root = try? vm.retain(value) { roots.append(root) }
+    arguments.append(.value(value))
+  }
+
+  /// Lets go of them.
+  public func release(from vm: VM) {
+    for root in roots { vm.release(root) }
   }
 }
 
 extension VM {
-  /// Resumes an idle fiber with a receiver and the first `count` of the arguments, which are at most
-  /// 12, for the method that it calls.
-  package func call(
-    _ fiber: Value, _ receiver: Value, _ arguments: [Argument], count: Int
+  /// Resumes an idle fiber with a receiver and the first `count` of the arguments, for the method that
+  /// it calls.
+  public func call(
+    _ fiber: Value, _ receiver: Value, _ arguments: Arguments, count: Int
   ) -> TurnOutcome {
-    arguments.withUnsafeBufferPointer { arguments in
-      // Argument is a wrapper of one C struct, so the memory is an array of those.
-      let start = UnsafeRawPointer(arguments.baseAddress)?.assumingMemoryBound(
-        to: cmr_argument.self)
-      return outcome(
-        cmr_turn_call(
-          raw, fiber.raw, receiver.raw, Int64(min(count, arguments.count)), start))
+    arguments.withPointer {
+      outcome(
+        cmr_turn_call(raw, fiber.raw, receiver.raw, UInt32(min(count, arguments.count)), $0))
     }
   }
 
   /// Resumes a parked fiber with what it waited for; an exception object is raised there.
-  package func proceed(_ fiber: Value, with value: Value) -> TurnOutcome {
+  public func proceed(_ fiber: Value, with value: Value) -> TurnOutcome {
     outcome(cmr_turn_continue(raw, fiber.raw, value.raw))
   }
 
   private func outcome(_ turn: cmr_turn) -> TurnOutcome {
     let value = Value(turn.value)
+    made = Value(turn.made)
     switch turn.outcome {
     case CMR_RETURNED: return .returned(value)
     case CMR_RAISED: return .raised(RubyException(value: value))
@@ -108,45 +148,55 @@ extension VM {
     }
   }
 
-  /// For a native: the value that the running fiber is about to yield is an exception.
-  package func markRaised() { cmr_turn_raised(raw) }
+  /// Defines `__raised` and `__made` on a module, with which the source of a fiber says that what it
+  /// is about to yield is an exception, and hands over an object early, as `made`.
+  public func defineTurns(on module: String) throws(RubyException) {
+    try check(cmr_define_turns(raw, module))
+  }
+  /// Whether the class is made instances of by Class's own `new`, and these have the method.
+  public func makesPlainly(_ klass: Value, with method: Name) -> Bool {
+    cmr_makes_plainly(raw, klass.raw, method.id)
+  }
   /// The object that a fiber yields to wait.
-  package var parked: Value { Value(cmr_parked(raw)) }
+  public var parked: Value { Value(cmr_parked(raw)) }
   /// Whether the code that runs now could give away the turn of `fiber`.
-  package func canPark(_ fiber: Value) -> Bool { cmr_can_park(raw, fiber.raw) }
+  public func canPark(_ fiber: Value) -> Bool { cmr_can_park(raw, fiber.raw) }
 
   /// Whether the fiber itself is running, and no other one inside it.
-  package func isCurrent(_ fiber: Value) -> Bool { cmr_is_current(raw, fiber.raw) }
+  public func isCurrent(_ fiber: Value) -> Bool { cmr_is_current(raw, fiber.raw) }
 
   // MARK: Members
 
   /// Reads members of a stat-like by name, from a Hash or from any object's methods.
   ///
-  /// `body` is told of each member that is there, by its place in `names`. Answers what a member's
+  /// `body` is told of each member that is there and not nil, by its place in `names`. Answers what a member's
   /// method raised.
-  package func members(
+  public func members(
     of object: Value, names: MemberNames, _ body: (Int, Value) -> Void
   ) -> RubyException? {
     let found = cmr_read_members(raw, object.raw, names.start, UInt32(names.count), names.values)
     if found.raised { return RubyException(value: Value(found.exception)) }
-    for index in 0..<names.count where found.present & (1 << index) != 0 {
+    var rest = found.present
+    while rest != 0 {
+      let index = rest.trailingZeroBitCount
       body(index, Value(names.values[index]))
+      rest &= rest - 1
     }
     return nil
   }
 
   /// Forgets which classes have which members, for when code was evaluated anew.
-  package func forgetMembers() { cmr_forget_members(raw) }
+  public func forgetMembers() { cmr_forget_members(raw) }
 }
 
 /// A fixed list of at most 32 member names, at one place in memory for as long as it lives, with room
 /// for the values that are read: reading a stat allocates nothing.
-package final class MemberNames {
+public final class MemberNames {
   let start: UnsafeMutablePointer<cmr_symbol>
   let values: UnsafeMutablePointer<cmr_value>
-  package let count: Int
+  public let count: Int
 
-  package init(_ names: [Name]) {
+  public init(_ names: [Name]) {
     precondition(names.count <= 32, "at most 32 members")
     count = names.count
     values = .allocate(capacity: names.count)

@@ -4,7 +4,7 @@ import CMRuby
 
 extension VM {
   /// Interns a name (mrb_intern); the same text always gives the same Name.
-  package func name(_ text: String) -> Name {
+  public func name(_ text: String) -> Name {
     var text = text
     // Interning fails only without memory; 0 is no symbol of Ruby's, so nothing answers to it.
     let result = text.withUTF8 { cmr_intern(raw, cmr_bytes(UnsafeRawBufferPointer($0))) }
@@ -12,69 +12,69 @@ extension VM {
   }
 
   /// The text of a name.
-  package func text(_ name: Name) -> String {
+  public func text(_ name: Name) -> String {
     let bytes = cmr_symbol_name(raw, name.id)
     return String(
       decoding: UnsafeRawBufferPointer(start: bytes.start, count: bytes.count), as: UTF8.self)
   }
 
-  package func integer(_ value: Int) throws(RubyException) -> Value {
+  public func integer(_ value: Int) throws(RubyException) -> Value {
     try check(cmr_integer(raw, Int64(value)))
   }
 
-  package func float(_ value: Double) throws(RubyException) -> Value {
+  public func float(_ value: Double) throws(RubyException) -> Value {
     try check(cmr_float(raw, value))
   }
 
   /// A String with a copy of `bytes`.
-  package func string(_ bytes: UnsafeRawBufferPointer) throws(RubyException) -> Value {
+  public func string(_ bytes: UnsafeRawBufferPointer) throws(RubyException) -> Value {
     try check(cmr_string(raw, cmr_bytes(bytes)))
   }
 
-  package func string(_ bytes: [UInt8]) throws(RubyException) -> Value {
+  public func string(_ bytes: [UInt8]) throws(RubyException) -> Value {
     try check(bytes.withBytes { cmr_string(raw, $0) })
   }
 
-  package func string(_ text: String) throws(RubyException) -> Value {
+  public func string(_ text: String) throws(RubyException) -> Value {
     var text = text
     return try check(
       text.withUTF8 { cmr_string(raw, cmr_bytes(UnsafeRawBufferPointer($0))) })
   }
 
-  package func array(_ values: [Value]) throws(RubyException) -> Value {
+  public func array(_ values: [Value]) throws(RubyException) -> Value {
     let words = values.map(\.raw)
     return try check(
       words.withUnsafeBufferPointer { cmr_array(raw, $0.baseAddress, Int64($0.count)) })
   }
 
-  package func push(_ value: Value, onto array: Value) throws(RubyException) {
+  public func push(_ value: Value, onto array: Value) throws(RubyException) {
     try check(cmr_array_push(raw, array.raw, value.raw))
   }
 
-  package func hash() throws(RubyException) -> Value { try check(cmr_hash(raw)) }
+  public func hash() throws(RubyException) -> Value { try check(cmr_hash(raw)) }
 
-  package func set(_ key: Value, to value: Value, in hash: Value) throws(RubyException) {
+  public func set(_ key: Value, to value: Value, in hash: Value) throws(RubyException) {
     try check(cmr_hash_set(raw, hash.raw, key.raw, value.raw))
   }
 
   /// The value at `key` of a Hash, or nil; a default is not asked.
-  package func get(_ key: Value, from hash: Value) throws(RubyException) -> Value {
+  public func get(_ key: Value, from hash: Value) throws(RubyException) -> Value {
     guard hash.kind == .hash else { return .nil }
     return try check(cmr_hash_get(raw, hash.raw, key.raw))
   }
 
   /// The keys of a Hash in their order.
-  package func keys(of hash: Value) throws(RubyException) -> [Value] {
+  public func keys(of hash: Value) throws(RubyException) -> [Value] {
     guard hash.kind == .hash else { return [] }
     return try check(cmr_hash_keys(raw, hash.raw)).elements ?? []
   }
 
   /// The constant of that name, under `scope` or at the top level; raises NameError.
-  package func constant(_ name: String, in scope: Value = .nil) throws(RubyException) -> Value {
+  public func constant(_ name: String, in scope: Value = .nil) throws(RubyException) -> Value {
     try check(cmr_constant(raw, scope.raw, name))
   }
 
-  package func setConstant(
+  public func setConstant(
     _ name: String, to value: Value, in scope: Value = .nil
   ) throws(RubyException) {
     try check(cmr_constant_set(raw, scope.raw, name, value.raw))
@@ -82,7 +82,7 @@ extension VM {
 
   /// Calls a method; a wait inside it is done in place, because C stands between.
   @discardableResult
-  package func send(
+  public func send(
     _ receiver: Value, _ method: Name, _ arguments: [Value] = []
   ) throws(RubyException) -> Value {
     let words = arguments.map(\.raw)
@@ -93,7 +93,7 @@ extension VM {
   }
 
   @discardableResult
-  package func send(
+  public func send(
     _ receiver: Value, _ method: String, _ arguments: [Value] = []
   ) throws(RubyException) -> Value {
     try send(receiver, name(method), arguments)
@@ -101,12 +101,12 @@ extension VM {
 
   /// How many positional arguments the object's method takes at most (`Int.max`: any number); nil
   /// where it has no such method.
-  package func accepts(_ receiver: Value, _ method: Name) -> Int? {
+  public func accepts(_ receiver: Value, _ method: Name) -> Int? {
     arity(cmr_accepts(raw, receiver.raw, method.id))
   }
 
   /// The same for the instances of a class.
-  package func instances(of klass: Value, accept method: Name) -> Int? {
+  public func instances(of klass: Value, accept method: Name) -> Int? {
     arity(cmr_instances_accept(raw, klass.raw, method.id))
   }
 
@@ -115,19 +115,19 @@ extension VM {
   }
 
   /// Whether the object is an instance of the class or of one below it.
-  package func isKind(_ value: Value, of klass: Value) -> Bool {
+  public func isKind(_ value: Value, of klass: Value) -> Bool {
     cmr_kind_of(raw, value.raw, klass.raw)
   }
 
   /// The name of the object's class.
-  package func className(of value: Value) -> String {
+  public func className(of value: Value) -> String {
     let bytes = cmr_class_name(raw, value.raw)
     return String(
       decoding: UnsafeRawBufferPointer(start: bytes.start, count: bytes.count), as: UTF8.self)
   }
 
   /// What `inspect` says of the object; its class where `inspect` raises.
-  package func inspect(_ value: Value) -> String {
+  public func inspect(_ value: Value) -> String {
     let result = cmr_inspect(raw, value.raw)
     guard !result.raised, let text = Value(result.value).bytes else {
       return "#<\(className(of: value))>"
@@ -137,7 +137,7 @@ extension VM {
 
   /// The same for people in a hurry: of a String no more than so many bytes, of an Array or Hash only
   /// the first elements. What is left out is never looked at, however large it is.
-  package func inspect(_ value: Value, limit: Int) -> String {
+  public func inspect(_ value: Value, limit: Int) -> String {
     scope {
       switch value.kind {
       case .string:
@@ -168,10 +168,16 @@ extension VM {
     }
   }
 
+  /// An element of a list of names, each of which may be a String, a Symbol, or an Array of one of
+  /// these and something else.
+  public func listed(in array: Value, at index: Int) -> Listed {
+    Listed(cmr_listed_at(raw, array.raw, Int64(index)))
+  }
+
   // MARK: Exceptions
 
   /// A new exception of the named class, to throw from a native.
-  package func exception(_ klass: String, _ message: String) -> RubyException {
+  public func exception(_ klass: String, _ message: String) -> RubyException {
     var message = message
     let result = message.withUTF8 {
       cmr_exception(raw, klass, cmr_bytes(UnsafeRawBufferPointer($0)))
@@ -180,15 +186,15 @@ extension VM {
   }
 
   /// An exception in plain Swift values.
-  package struct ExceptionDescription: Sendable, Equatable {
-    package var className: String
-    package var message: String
+  public struct ExceptionDescription: Sendable, Equatable {
+    public var className: String
+    public var message: String
     /// `file:line:in method`, innermost first.
-    package var backtrace: [String]
+    public var backtrace: [String]
   }
 
   /// What there is to say of an exception.
-  package func describe(_ exception: RubyException) -> ExceptionDescription {
+  public func describe(_ exception: RubyException) -> ExceptionDescription {
     scope {
       let value = exception.value
       let message = (try? send(value, "message"))?.text

@@ -6,19 +6,21 @@
 import CMRuby
 
 /// A native method's answer to a call from Ruby: a value, or the exception to raise.
-package typealias Native = (Call) throws(RubyException) -> Value
+public typealias Native = (Call) throws(RubyException) -> Value
 
 /// An mruby state with everything that the default gem box of Debian's libmruby has.
-package final class VM {
+public final class VM {
   let raw: OpaquePointer
   private var natives: [Native] = []
   private var freeRoots: [Int] = []
   private var rootCount = 0
+  /// The object that the last stretch of a turn handed over with `__made`; nil for none.
+  public internal(set) var made = Value.nil
 
   /// Opens a VM (mrb_open_allocf).
   ///
   /// Throws `OutOfMemory` when there is no memory for one.
-  package init() throws(OutOfMemory) {
+  public init() throws(OutOfMemory) {
     // The context is filled in once `self` exists; natives are only called later.
     let box = DispatchBox()
     let context = Unmanaged.passRetained(box).toOpaque()
@@ -42,12 +44,12 @@ package final class VM {
   }
 
   /// There was no memory for a VM.
-  package struct OutOfMemory: Error {}
+  public struct OutOfMemory: Error {}
 
   // MARK: Natives
 
   /// Makes `module.name` in Ruby call `native`; the module is made where it is missing.
-  package func define(
+  public func define(
     _ module: String = "FUSE", _ name: String, _ native: @escaping Native
   ) throws(RubyException) {
     natives.append(native)
@@ -65,19 +67,19 @@ package final class VM {
   // MARK: Source
 
   /// Where and why a source does not parse.
-  package struct SyntaxError: Error, Equatable, CustomStringConvertible {
-    package let file: String
-    package let line: Int
-    package let column: Int
-    package let message: String
+  public struct SyntaxError: Error, Equatable, CustomStringConvertible {
+    public let file: String
+    public let line: Int
+    public let column: Int
+    public let message: String
     /// The source ends in the middle of something; a prompt would ask for another line.
-    package let isIncomplete: Bool
+    public let isIncomplete: Bool
     /// `file:line:column: message`.
-    package var description: String { "\(file):\(line):\(column): \(message)" }
+    public var description: String { "\(file):\(line):\(column): \(message)" }
   }
 
   /// Parses `source` without running it (mrb_parse_nstring); nil when it is Ruby.
-  package func syntaxError(in source: [UInt8], file: String) -> SyntaxError? {
+  public func syntaxError(in source: [UInt8], file: String) -> SyntaxError? {
     let found = source.withBytes { cmr_check(raw, $0, file) }
     guard found.failed else { return nil }
     return SyntaxError(
@@ -89,13 +91,13 @@ package final class VM {
 
   /// The local variables that a source sets at its top level, as an Array of Symbols: what a prompt
   /// has to keep for the next line.
-  package func localVariables(of source: [UInt8]) throws(RubyException) -> Value {
+  public func localVariables(of source: [UInt8]) throws(RubyException) -> Value {
     try check(source.withBytes { cmr_locals(raw, $0) })
   }
 
   /// Runs `source` at the top level, with no Fiber underneath: what it waits for is done in place.
   @discardableResult
-  package func evaluate(_ source: [UInt8], file: String) throws(RubyException) -> Value {
+  public func evaluate(_ source: [UInt8], file: String) throws(RubyException) -> Value {
     try check(source.withBytes { cmr_evaluate(raw, $0, file) })
   }
 
@@ -103,52 +105,52 @@ package final class VM {
 
   /// Lets whoever sets a word interrupt what runs: the next native method that it calls raises
   /// Interrupt, and clears the word. nil ends that. Default: nobody can.
-  package func allowInterrupts(by word: UnsafeMutablePointer<UInt64>?) {
+  public func allowInterrupts(by word: UnsafeMutablePointer<UInt64>?) {
     cmr_interrupt_at(raw, word)
   }
 
   // MARK: Memory
 
   /// What the VM holds.
-  package struct Memory {
+  public struct Memory {
     /// Bytes allocated now, and all that ever were.
-    package let live: Int
-    package let total: Int
+    public let live: Int
+    public let total: Int
     /// Objects on mruby's heap.
-    package let objects: Int
+    public let objects: Int
   }
-  package var memory: Memory {
+  public var memory: Memory {
     let use = cmr_memory_use(raw)
     return Memory(live: Int(use.live), total: Int(use.total), objects: Int(use.objects))
   }
   /// Bytes over which an allocation is refused: a full collection, then NoMemoryError in the
   /// script. Default 0: none.
-  package func limitMemory(bytes: Int) { cmr_memory_limit(raw, bytes) }
+  public func limitMemory(bytes: Int) { cmr_memory_limit(raw, bytes) }
   /// Collects if many bytes have gone by; to be called between turns.
-  package func collectIfDue() { cmr_collect_if_due(raw) }
+  public func collectIfDue() { cmr_collect_if_due(raw) }
   /// Collects everything that is garbage (mrb_full_gc).
-  package func collect() { cmr_collect(raw) }
+  public func collect() { cmr_collect(raw) }
 
   /// Runs `body`; the values that it made and did not root are garbage afterwards.
-  package func scope<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
+  public func scope<R, E: Error>(_ body: () throws(E) -> R) throws(E) -> R {
     let arena = openScope()
     defer { closeScope(arena) }
     return try body()
   }
 
   /// The same in two halves, for where a closure is in the way: close what was opened, in order.
-  package func openScope() -> Int32 { cmr_arena_save(raw) }
-  package func closeScope(_ scope: Int32) { cmr_arena_restore(raw, scope) }
+  public func openScope() -> Int32 { cmr_arena_save(raw) }
+  public func closeScope(_ scope: Int32) { cmr_arena_restore(raw, scope) }
 
   // MARK: Roots
 
   /// A place in the VM's one rooted container: what is there stays alive.
-  package struct Root: Hashable, Sendable {
+  public struct Root: Hashable, Sendable {
     let index: Int
   }
 
   /// Keeps `value` alive until `release`. Constant time.
-  package func retain(_ value: Value) throws(RubyException) -> Root {
+  public func retain(_ value: Value) throws(RubyException) -> Root {
     let index = freeRoots.popLast() ?? rootCount
     try check(cmr_root_set(raw, Int64(index), value.raw))
     if index == rootCount { rootCount += 1 }
@@ -156,18 +158,18 @@ package final class VM {
   }
 
   /// Puts another value in the place of the one that is there.
-  package func replace(_ root: Root, with value: Value) throws(RubyException) {
+  public func replace(_ root: Root, with value: Value) throws(RubyException) {
     try check(cmr_root_set(raw, Int64(root.index), value.raw))
   }
 
   /// Lets go of what is there; the root must not be used again.
-  package func release(_ root: Root) {
+  public func release(_ root: Root) {
     _ = cmr_root_set(raw, Int64(root.index), cmr_nil())
     freeRoots.append(root.index)
   }
 
   /// The value that is kept.
-  package subscript(root: Root) -> Value { Value(cmr_root_at(raw, Int64(root.index))) }
+  public subscript(root: Root) -> Value { Value(cmr_root_at(raw, Int64(root.index))) }
 
   // MARK: The one conversion of errors
 
@@ -192,19 +194,19 @@ private final class DispatchBox {
 }
 
 /// A call of a native method: good until the native returns.
-package struct Call {
+public struct Call {
   let raw: cmr_call
   init(_ raw: cmr_call) { self.raw = raw }
 
   /// How many arguments were passed.
-  package var count: Int { Int(raw.count) }
+  public var count: Int { Int(raw.count) }
   /// The argument, or nil where there are fewer.
-  package subscript(index: Int) -> Value {
+  public subscript(index: Int) -> Value {
     guard index < count, let arguments = raw.arguments else { return .nil }
     return Value(arguments[index])
   }
   /// The block, or nil.
-  package var block: Value { Value(raw.block) }
+  public var block: Value { Value(raw.block) }
 }
 
 extension [UInt8] {

@@ -2,31 +2,34 @@
 //
 // Invariant: a Value is a borrowed word. It is good inside the turn that made it, or for as long as
 // a Root (or an object that one holds) refers to it; nothing here copies or counts it.
+//
+// What is asked of every answer is inlinable, so that a host asks it without a call. The compiler
+// wants CMRuby to be imported for the package then; a host that does not import it cannot name it.
 
 import CMRuby
 
 /// A Ruby object, as one word that belongs to its VM's garbage collector.
-package struct Value: Equatable, Sendable {
+public struct Value: Equatable, Sendable {
   let word: UInt
 
   init(_ raw: cmr_value) { word = raw.word }
   var raw: cmr_value { cmr_value(word: word) }
 
-  package static var `nil`: Value { Value(cmr_nil()) }
-  package static var `true`: Value { Value(cmr_bool(true)) }
-  package static var `false`: Value { Value(cmr_bool(false)) }
+  public static var `nil`: Value { Value(cmr_nil()) }
+  public static var `true`: Value { Value(cmr_bool(true)) }
+  public static var `false`: Value { Value(cmr_bool(false)) }
 
   /// Ruby's `true` or `false`.
-  package init(_ bool: Bool) { self = bool ? .true : .false }
+  public init(_ bool: Bool) { self = bool ? .true : .false }
 
   /// The types that a host tells apart.
-  package enum Kind {
+  public enum Kind {
     case `nil`, `false`, `true`, integer, float, symbol, string, array, hash, exception, `class`
     case proc, other
   }
 
   /// What the object is.
-  package var kind: Kind {
+  public var kind: Kind {
     switch cmr_type_of(raw) {
     case CMR_NIL: .nil
     case CMR_FALSE: .false
@@ -44,13 +47,16 @@ package struct Value: Equatable, Sendable {
     }
   }
 
-  package var isNil: Bool { word == cmr_nil().word }
+  public var isNil: Bool { word == cmr_nil().word }
   /// Everything but nil and false.
-  package var isTruthy: Bool { cmr_truthy(raw) }
+  public var isTruthy: Bool { cmr_truthy(raw) }
   /// The value of an Integer; nil for anything else.
-  package var integer: Int? { kind == .integer ? Int(cmr_integer_of(raw)) : nil }
+  public var integer: Int? {
+    if cmr_is_small(raw) { return Int(cmr_small(raw)) }
+    return kind == .integer ? Int(cmr_integer_of(raw)) : nil
+  }
   /// The value of a Float or an Integer; nil for anything else.
-  package var double: Double? {
+  public var double: Double? {
     switch kind {
     case .float: cmr_float_of(raw)
     case .integer: Double(cmr_integer_of(raw))
@@ -58,15 +64,15 @@ package struct Value: Equatable, Sendable {
     }
   }
   /// The name that a Symbol stands for; nil for anything else.
-  package var symbol: Name? { kind == .symbol ? Name(cmr_symbol_of(raw)) : nil }
+  public var symbol: Name? { kind == .symbol ? Name(cmr_symbol_of(raw)) : nil }
 
   /// A copy of a String's bytes; nil for anything else.
-  package var bytes: [UInt8]? { withBytes { [UInt8]($0) } }
+  public var bytes: [UInt8]? { withBytes { [UInt8]($0) } }
   /// A String's bytes as text, with replacement characters for what is not UTF-8.
-  package var text: String? { withBytes { String(decoding: $0, as: UTF8.self) } }
+  public var text: String? { withBytes { String(decoding: $0, as: UTF8.self) } }
 
   /// Lends a String's own bytes, which are good until Ruby runs again; nil for anything else.
-  package func withBytes<R, E: Error>(
+  public func withBytes<R, E: Error>(
     _ body: (UnsafeRawBufferPointer) throws(E) -> R
   ) throws(E) -> R? {
     guard kind == .string else { return nil }
@@ -75,24 +81,41 @@ package struct Value: Equatable, Sendable {
   }
 
   /// The number of elements of an Array; nil for anything else.
-  package var count: Int? { kind == .array ? Int(cmr_array_count(raw)) : nil }
+  public var count: Int? { kind == .array ? Int(cmr_array_count(raw)) : nil }
   /// An Array's element, or nil outside of it. The receiver must be an Array.
-  package subscript(index: Int) -> Value { Value(cmr_array_at(raw, Int64(index))) }
+  public subscript(index: Int) -> Value { Value(cmr_array_at(raw, Int64(index))) }
   /// A copy of an Array's elements; nil for anything else.
-  package var elements: [Value]? { count.map { (0..<$0).map { self[$0] } } }
+  public var elements: [Value]? { count.map { (0..<$0).map { self[$0] } } }
 }
 
 /// An interned Ruby name (a Symbol): comparing two is comparing two integers.
-package struct Name: Hashable, Sendable {
+public struct Name: Hashable, Sendable {
   let id: cmr_symbol
   init(_ id: cmr_symbol) { self.id = id }
   /// The Symbol as an object.
-  package var value: Value { Value(cmr_symbol_value(id)) }
+  public var value: Value { Value(cmr_symbol_value(id)) }
+}
+
+/// An element of a list of names.
+public struct Listed {
+  /// The element itself.
+  public let value: Value
+  /// The name's own bytes, which are good until Ruby runs again, or for a Symbol until the next one is
+  /// asked for; nil where the element is no name.
+  public let name: UnsafeRawBufferPointer?
+  /// What came with the name, or nil.
+  public let stat: Value
+
+  init(_ raw: cmr_listed) {
+    value = Value(raw.element)
+    name = raw.name.start.map { UnsafeRawBufferPointer(start: $0, count: raw.name.count) }
+    stat = Value(raw.stat)
+  }
 }
 
 /// A Ruby exception on its way through Swift; natives throw it, and calls that raise throw it.
-package struct RubyException: Error {
+public struct RubyException: Error {
   /// The exception object.
-  package let value: Value
-  package init(value: Value) { self.value = value }
+  public let value: Value
+  public init(value: Value) { self.value = value }
 }

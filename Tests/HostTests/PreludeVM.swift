@@ -25,7 +25,7 @@ final class PreludeVM {
     let turn = host.begin(.script)
     var result: String?
     try vm.scope {
-      let arguments: [Argument] = [
+      let arguments: Arguments = [
         .value(try vm.string(source)), .value(try vm.string(file)),
       ]
       host.run(turn, vm[host.classes.fuse], vm.name("__eval"), arguments) { [host] answer in

@@ -12,10 +12,7 @@ import Testing
     let vm = try VM()
     self.vm = vm
     try vm.setConstant("PARKED", to: vm.parked)
-    try vm.define("Test", "raised") { [unowned vm] call in
-      vm.markRaised()
-      return call[0]
-    }
+    try vm.defineTurns(on: "Test")
     fiber = try vm.retain(
       try vm.run(
         """
@@ -24,7 +21,7 @@ import Testing
             begin
               result = receiver.go(argument)
             rescue Exception => error
-              result = Test.raised(error)
+              result = Test.__raised(error)
             end
             receiver, argument = Fiber.yield(result)
           end

@@ -122,6 +122,10 @@ void cmr_arena_restore(cmr_vm *vm, int index);
 cmr_type cmr_type_of(cmr_value value);
 /// Ruby's nil: the word 0 (asserted in value.c), so that asking for it costs nothing.
 static inline cmr_value cmr_nil(void) { return (cmr_value){0}; }
+/// Whether the value is an Integer that is kept in the word itself, as all but very large ones are.
+static inline bool cmr_is_small(cmr_value value) { return value.word & 1; }
+/// The value of such an Integer (the layout is asserted in value.c).
+static inline int64_t cmr_small(cmr_value value) { return (intptr_t)value.word >> 1; }
 cmr_value cmr_bool(bool value);
 bool cmr_truthy(cmr_value value);
 int64_t cmr_integer_of(cmr_value value);
@@ -135,6 +139,14 @@ cmr_symbol cmr_symbol_of(cmr_value value);
 /// The name's bytes: good until the next call that asks for one.
 cmr_bytes cmr_symbol_name(cmr_vm *vm, cmr_symbol symbol);
 cmr_bytes cmr_class_name(cmr_vm *vm, cmr_value value);
+/// An element of a list of names: a String or Symbol, or an Array of one of these and a stat-like.
+/// Where it is neither, the name's start is NULL.
+typedef struct {
+  cmr_value element;
+  cmr_bytes name;
+  cmr_value stat;
+} cmr_listed;
+cmr_listed cmr_listed_at(cmr_vm *vm, cmr_value array, int64_t index);
 bool cmr_kind_of(cmr_vm *vm, cmr_value value, cmr_value klass);
 
 cmr_result cmr_intern(cmr_vm *vm, cmr_bytes name);
@@ -192,6 +204,11 @@ typedef struct {
   };
 } cmr_argument;
 
+enum { CMR_MOST_ARGUMENTS = 10 };
+typedef struct {
+  cmr_argument at[CMR_MOST_ARGUMENTS];
+} cmr_arguments;
+
 /// How a fiber came back.
 typedef enum {
   CMR_RETURNED,
@@ -205,16 +222,20 @@ typedef enum {
 typedef struct {
   cmr_value value;
   cmr_outcome outcome;
+  /// The object that FUSE.__made was last told of meanwhile; nil for none.
+  cmr_value made;
 } cmr_turn;
 
-/// Resumes `fiber` with a receiver and at most 12 arguments for the method that it calls.
+/// Resumes `fiber` with a receiver and the first `count` arguments for the method that it calls.
 cmr_turn cmr_turn_call(
-    cmr_vm *vm, cmr_value fiber, cmr_value receiver, int64_t count,
-    const cmr_argument *_Nullable arguments);
+    cmr_vm *vm, cmr_value fiber, cmr_value receiver, uint32_t count,
+    const cmr_arguments *arguments);
 /// Resumes `fiber`, which is parked, with what it waited for.
 cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome);
-/// Says that the value which the running fiber is about to yield is an exception.
-void cmr_turn_raised(cmr_vm *vm);
+/// Defines, on a module, what the source of a fiber tells of its turn: `__raised(exception)` says
+/// that what it is about to yield is an exception, `__made(object)` hands over `made` early. Both
+/// answer their argument.
+cmr_result cmr_define_turns(cmr_vm *vm, const char *module);
 /// The object that a fiber yields when it waits.
 cmr_value cmr_parked(const cmr_vm *vm);
 /// Whether the running code could give its turn away: `fiber` is at its root, directly or through
@@ -224,7 +245,8 @@ bool cmr_can_park(const cmr_vm *vm, cmr_value fiber);
 bool cmr_is_current(const cmr_vm *vm, cmr_value fiber);
 
 /// Reads members of a stat-like by name: from a Hash by Symbol or String key, from any other object
-/// by the methods that it has. Bit i of the answer says that `values[i]` was there. At most 32.
+/// by the methods that it has. Bit i of the answer says that `values[i]` was there and is not nil.
+/// At most 32.
 typedef struct {
   uint32_t present;
   bool raised;
@@ -232,6 +254,9 @@ typedef struct {
 } cmr_members;
 cmr_members cmr_read_members(
     cmr_vm *vm, cmr_value object, const cmr_symbol *names, uint32_t count, cmr_value *values);
+/// Whether `klass.new` is Class's own, so that what it makes is a `klass`, and its instances have
+/// the method.
+bool cmr_makes_plainly(cmr_vm *vm, cmr_value klass, cmr_symbol method);
 /// Forgets which class has which members: for after code was evaluated anew.
 void cmr_forget_members(cmr_vm *vm);
 

@@ -10,7 +10,7 @@ import Glibc
 /// What a mount is doing right now, for others to see.
 package final class Board {
   /// The places on the page, in words of 8 bytes.
-  private enum Word {
+  fileprivate enum Word {
     /// Counts what goes in and out of Ruby: odd while Ruby runs.
     static let sequence = 0
     /// The operation, the hook and the caller of what runs.
@@ -48,25 +48,8 @@ package final class Board {
     return Board(page.bindMemory(to: UInt64.self, capacity: Word.count))
   }
 
-  // MARK: The mount's side
-
-  /// Ruby begins to run.
-  func enter(_ operation: Operation, _ hook: Hook, pid: Int32) {
-    let work =
-      UInt64(operation.rawValue) | UInt64(hook.rawValue) << 8
-      | UInt64(UInt32(bitPattern: pid)) << 32
-    clinux_store(words + Word.work, work)
-    clinux_store(words + Word.sequence, words[Word.sequence] &+ 1)
-  }
-
-  /// Ruby is back.
-  func leave() { clinux_store(words + Word.sequence, words[Word.sequence] &+ 1) }
-
-  /// The word that says whether the console's line is to be interrupted.
-  var interruptWord: UnsafeMutablePointer<UInt64> { words + Word.interrupt }
-
-  /// Takes what a client asked for back: before a line runs, and after it.
-  func clearInterrupt() { clinux_store(words + Word.interrupt, 0) }
+  /// The mount's side.
+  var notices: Notices { Notices(words: words) }
 
   // MARK: The client's side
 
@@ -100,4 +83,40 @@ package final class Board {
 
   /// Asks that the console's line which runs be interrupted, where Ruby can be.
   package func interrupt() { clinux_store(words + Word.interrupt, 1) }
+}
+
+/// What a mount writes on its board: nothing where it has none. It must not outlive the board.
+struct Notices {
+  fileprivate var words: UnsafeMutablePointer<UInt64>?
+
+  /// Those of a mount without a board.
+  init() {}
+  fileprivate init(words: UnsafeMutablePointer<UInt64>) { self.words = words }
+
+  /// Ruby begins to run.
+  func enter(_ operation: Operation, _ hook: Hook, pid: Int32) {
+    guard let words else { return }
+    let work =
+      UInt64(operation.rawValue) | UInt64(hook.rawValue) << 8
+      | UInt64(UInt32(bitPattern: pid)) << 32
+    clinux_store(words + Board.Word.work, work)
+    advance(words)
+  }
+
+  /// Ruby is back.
+  func leave() {
+    if let words { advance(words) }
+  }
+
+  private func advance(_ words: UnsafeMutablePointer<UInt64>) {
+    clinux_store(words + Board.Word.sequence, words[Board.Word.sequence] &+ 1)
+  }
+
+  /// The word that says whether the console's line is to be interrupted.
+  var interruptWord: UnsafeMutablePointer<UInt64>? { words.map { $0 + Board.Word.interrupt } }
+
+  /// Takes what a client asked for back: before a line runs, and after it.
+  func clearInterrupt() {
+    if let words { clinux_store(words + Board.Word.interrupt, 0) }
+  }
 }

@@ -98,12 +98,13 @@ extension Host {
         connection.send(["error": "the last line has not ended yet", "frames": []])
         return
       }
-      let values = try values().map { Argument.value($0) }
+      var arguments: Arguments = []
+      for value in try values() { arguments.append(.value(value)) }
       let turn = begin(.console, Context(uid: connection.uid, pid: connection.pid))
       console.turn = turn
       turn.console = console
-      control?.board.clearInterrupt()
-      run(turn, vm[console.scope], vm.name(method), values) { [self] result in
+      notices.clearInterrupt()
+      run(turn, vm[console.scope], vm.name(method), arguments) { [self] result in
         console.turn = nil
         turn.console = nil
         if connection.isOpen {

@@ -74,6 +74,12 @@ struct Answer {
   let node: Node?
   let result: Result
 
+  /// The method that made an exception of it.
+  var method: String {
+    turn.isNewcomer && node?.instance == nil ? Answer.initializer : hook.name
+  }
+  static let initializer = "initialize"
+
   /// Whether the class has the hook at all.
   var isMissing: Bool {
     if case .missing = result { true } else { false }
@@ -91,7 +97,7 @@ extension Host {
       if case .fails(let number) = answer.hook.row.missing { throw Errno(number) }
       return .nil
     case .raised(let exception):
-      throw errno(of: exception, in: answer.hook.name, node: answer.node)
+      throw errno(of: exception, in: answer.method, node: answer.node)
     case .value(let value):
       if let number = value.integer, number < 0 {
         guard number >= -Host.largestErrno else { throw wrong(answer, value) }

@@ -70,13 +70,18 @@ extension Host {
   /// Lets clients in. A mount serves without them where that cannot be.
   private func openControl() {
     guard let mountPoint, let mount = MountTable.last(at: mountPoint) else { return }
-    do throws(HostError) { control = try ControlServer(self, device: mount.device) } catch {
+    do throws(HostError) {
+      let server = try ControlServer(self, device: mount.device)
+      notices = server.board.notices
+      control = server
+    } catch {
       reporter.say("no console, trace or statistics from outside: \(error)")
     }
   }
 
   func closeControl() {
     for sink in tracer.sinks { sink.flush() }
+    notices = Notices()
     control?.close()
     control = nil
   }

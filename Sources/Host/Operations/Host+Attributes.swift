@@ -174,7 +174,7 @@ extension Host {
     // Made into Ruby objects now, in a scope that outlives the call which is handed them.
     let arena = vm.openScope()
     defer { vm.closeScope(arena) }
-    let arguments: [Argument]
+    let arguments: Arguments
     do throws(RubyException) {
       arguments = [.value(try value(of: accessed)), .value(try value(of: modified))]
     } catch {
@@ -199,7 +199,7 @@ extension Host {
 
   /// Remembers that a file's content changed, for scripts that keep no time of it.
   func changed(_ node: Node) {
-    node.modified = .now
+    node.modified = .lastTick
     node.measuredSize = nil
     changedAttributes(node)
   }
@@ -242,7 +242,7 @@ extension Host {
   }
 
   /// Calls a hook that acts, and answers whether it succeeded.
-  func act(_ turn: Turn, _ hook: Hook, on node: Node, _ arguments: [Argument] = []) {
+  func act(_ turn: Turn, _ hook: Hook, on node: Node, _ arguments: Arguments = []) {
     call(turn, hook, on: node, arguments) { [self] answer throws(Errno) in
       try accept(answer)
       succeed(turn)

@@ -123,7 +123,7 @@ extension Host {
         let fits =
           index < Host.dots
           ? try addDots(index, in: listing)
-          : try add(names[index - Host.dots], next: index + 1, to: &listing)
+          : try add(vm.listed(in: names, at: index - Host.dots), next: index + 1, to: &listing)
         if !fits { break }
         index += 1
       }
@@ -143,65 +143,43 @@ extension Host {
 
   private func addDots(_ index: Int, in listing: Listing) throws(Errno) -> Bool {
     let parent = listing.node.places.first?.parent ?? listing.node
-    let entry = Host.nameless(
-      ino: index == 0 ? listing.node.id : parent.id, mode: S_IFDIR)
     let name: StaticString = index == 0 ? "." : ".."
-    return try add(
-      UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), entry,
-      next: index + 1, listing)
+    return try addName(
+      UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount),
+      ino: index == 0 ? listing.node.id : parent.id, type: S_IFDIR, to: listing, next: index + 1)
   }
 
-  /// Adds one element of what on_readdir answered; false where it does not fit any more.
-  private func add(_ element: Value, next: Int, to listing: inout Listing) throws(Errno) -> Bool {
-    let isPair = element.kind == .array && element.count == 2
-    let name = isPair ? element[0] : element
-    let stat = isPair ? element[1] : .nil
-    let bytes = name.symbol.map { FileName([UInt8](vm.text($0).utf8)) }
-    let answer = Answer(
-      turn: listing.turn, hook: .readdir, node: listing.node, result: .value(element))
-    func add(_ bytes: UnsafeRawBufferPointer) throws(Errno) -> Bool {
-      guard (1...FileName.longest).contains(bytes.count), !bytes.contains(0),
-        !bytes.contains(UInt8(ascii: "/"))
-      else {
-        throw wrong(
-          answer, name, "names of 1 to \(FileName.longest) bytes without a slash or NUL")
-      }
-      // The kernel is given "." and ".." by the host.
-      if bytes.elementsEqual(".".utf8) || bytes.elementsEqual("..".utf8) { return true }
-      return try self.add(bytes, stat, answer, next: next, to: &listing)
+  /// Adds one element of what on_readdir answered, a name or [name, stat]; false where it does not fit
+  /// any more.
+  private func add(_ element: Listed, next: Int, to listing: inout Listing) throws(Errno) -> Bool {
+    guard let bytes = element.name else {
+      throw wrong(answer(element, listing), element.value, AnswerKind.names.expectation)
     }
-    if let bytes { return try bytes.withBytes(add) }
-    guard let fits = try name.withBytes(add) else {
-      throw wrong(answer, name, AnswerKind.names.expectation)
+    let name = FileName(borrowing: bytes)
+    guard name.isValid else {
+      throw wrong(
+        answer(element, listing), element.value,
+        "names of 1 to \(FileName.longest) bytes without a slash or NUL")
     }
-    return fits
-  }
-
-  /// Adds a name, with its entry where the script handed over attributes and the kernel asked for
-  /// them: that is a look-up of a node.
-  private func add(
-    _ name: UnsafeRawBufferPointer, _ stat: Value, _ answer: Answer, next: Int,
-    to listing: inout Listing
-  ) throws(Errno) -> Bool {
-    let parent = listing.node
+    // The kernel is given "." and ".." by the host.
+    if name.isDots { return true }
     let has = listing.handle.listingHas
-    let isTest = has.testsFirst && next == Host.dots + 1
-    let fileName = FileName([UInt8](name))
+    guard listing.withEntries, has.entries, !element.stat.isNil,
+      !(has.testsFirst && next == Host.dots + 1)
+    else { return try addName(bytes, to: listing, next: next) }
+    let parent = listing.node
+    let known = tree.child(of: parent, named: name)
     // A name that may have gone since the script listed it must not be handed over as one that leads
     // to a file, and attributes that may have changed are for the kernel to ask for.
-    let lastChange = max(
-      parent.lastChange, tree.child(of: parent, named: fileName)?.lastChange ?? 0)
-    guard !stat.isNil, listing.withEntries, has.entries, !isTest,
-      lastChange <= listing.handle.listedAt
-    else {
-      return try add(name, Host.nameless(ino: Host.unknownInode, mode: 0), next: next, listing)
+    guard max(parent.lastChange, known?.lastChange ?? 0) <= listing.handle.listedAt else {
+      return try addName(bytes, to: listing, next: next)
     }
-    let stat = try statLike(stat, answer)
-    let node = tree.child(of: parent, named: fileName) ?? tree.add(fileName, under: parent)
+    let stat = try statLike(element.stat, answer(element, listing))
+    let node = known ?? tree.add(name, under: parent)
     var entry = entry(node, attributes(from: stat, of: node))
     entry.attributeTimeout = max(entry.attributeTimeout, Host.listingTimeout)
     entry.entryTimeout = max(entry.entryTimeout, Host.listingTimeout)
-    guard try add(name, entry, next: next, listing) else {
+    guard try directoryBuffer.addPlus(bytes, entry, next: Int64(next)) else {
       tree.discardIfUnused(node)
       return false
     }
@@ -210,21 +188,24 @@ extension Host {
     return true
   }
 
-  private func add(
-    _ name: UnsafeRawBufferPointer, _ entry: Entry, next: Int, _ listing: Listing
-  ) throws(Errno) -> Bool {
-    listing.withEntries
-      ? try directoryBuffer.addPlus(name, entry, next: Int64(next))
-      : try directoryBuffer.add(
-        name, ino: entry.attributes.ino, mode: entry.attributes.mode, next: Int64(next))
+  /// For the report of an element that is none.
+  private func answer(_ element: Listed, _ listing: Listing) -> Answer {
+    Answer(turn: listing.turn, hook: .readdir, node: listing.node, result: .value(element.value))
   }
 
-  /// An entry that is no look-up: it tells a number and a type only.
-  private static func nameless(ino: UInt64, mode: UInt32) -> Entry {
+  /// Adds a name that is no look-up: with a number and a type only.
+  private func addName(
+    _ name: UnsafeRawBufferPointer, ino: UInt64 = Host.unknownInode, type: UInt32 = 0,
+    to listing: Listing, next: Int
+  ) throws(Errno) -> Bool {
+    guard listing.withEntries else {
+      return try directoryBuffer.add(name, ino: ino, mode: type, next: Int64(next))
+    }
     var attributes = Attributes()
     attributes.ino = ino
-    attributes.mode = mode & S_IFMT
-    return Entry(node: 0, attributes: attributes)
+    attributes.mode = type
+    return try directoryBuffer.addPlus(
+      name, Entry(node: 0, attributes: attributes), next: Int64(next))
   }
 
   /// How many names come before those of the script.

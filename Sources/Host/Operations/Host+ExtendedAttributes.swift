@@ -14,7 +14,7 @@ extension Host {
   ) {
     let turn = begin(.setxattr, request)
     guard let node = node(id, for: turn) else { return }
-    note(turn, node, .text(FileName(name).bytes))
+    note(turn, node, .text(FileName(borrowing: name).bytes))
     act(turn, .setxattr, on: node, [bytes(name), .bytes(value), .integer(flags)])
   }
 
@@ -23,7 +23,7 @@ extension Host {
   ) {
     let turn = begin(.getxattr, request)
     guard let node = node(id, for: turn) else { return }
-    note(turn, node, .text(FileName(name).bytes))
+    note(turn, node, .text(FileName(borrowing: name).bytes))
     call(turn, .getxattr, on: node, [bytes(name)]) { [self] answer throws(Errno) in
       let value = try value(of: answer)
       if value.isNil { throw Errno(ENODATA) }
@@ -73,7 +73,7 @@ extension Host {
   ) {
     let turn = begin(.removexattr, request)
     guard let node = node(id, for: turn) else { return }
-    note(turn, node, .text(FileName(name).bytes))
+    note(turn, node, .text(FileName(borrowing: name).bytes))
     act(turn, .removexattr, on: node, [bytes(name)])
   }
 

@@ -24,7 +24,8 @@ extension Host {
   ) {
     let bytes = UnsafeRawBufferPointer(start: target, count: strlen(target))
     make(
-      .symlink, request, .symlink, parent, name, .text(FileName(target).bytes), [.bytes(bytes)])
+      .symlink, request, .symlink, parent, name, .text(FileName(borrowing: target).bytes),
+      [.bytes(bytes)])
   }
 
   /// What mknod, mkdir and symlink have in common: the hook of the new path makes it, and then it is
@@ -32,7 +33,7 @@ extension Host {
   private func make(
     _ operation: Operation, _ request: consuming Request, _ hook: Hook, _ parent: NodeID,
     _ name: UnsafePointer<CChar>, _ detail: @autoclosure () -> TraceRecord.Detail,
-    _ arguments: [Argument]
+    _ arguments: Arguments
   ) {
     let turn = begin(operation, request)
     guard let parent = node(parent, for: turn),

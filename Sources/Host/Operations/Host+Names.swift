@@ -10,23 +10,22 @@ extension Host {
   ) {
     let turn = begin(.lookup, request)
     guard let parent = node(parent, for: turn),
-      let place = place(parent, name, for: turn)
+      let place = borrowedPlace(parent, name, for: turn)
     else { return }
+    parent.listingHabit.looked()
+    // No more is captured than the host: this is done for every look-up.
+    let next: Continuation = { [self] answer throws(Errno) in
+      if let node = answer.node, let attributes = try attributes(in: answer, of: node) {
+        return enter(answer.turn, node, attributes)
+      }
+      if let node = answer.node { forgetInstance(of: node) }
+      let timeout = options.negativeTimeout
+      self.answer(answer.turn, result: .failure(Errno(ENOENT))) { $0.negative(timeout: timeout) }
+    }
+    if tree.child(of: parent, named: place.name) == nil, greet(turn, place, next: next) { return }
     let node = findOrAdd(place, in: turn)
     note(turn, node)
-    parent.listingHabit.looked()
-    call(turn, .getattr, on: node) { [self] answer throws(Errno) in
-      guard let node = answer.node else { throw Errno(ESTALE) }
-      guard let attributes = try attributes(in: answer, of: node) else {
-        forgetInstance(of: node)
-        let timeout = options.negativeTimeout
-        self.answer(answer.turn, result: .failure(Errno(ENOENT))) {
-          $0.negative(timeout: timeout)
-        }
-        return
-      }
-      enter(answer.turn, node, attributes)
-    }
+    call(turn, .getattr, on: node, next: next)
   }
 
   package func forget(_ node: NodeID, lookups: UInt64) {
@@ -41,8 +40,15 @@ extension Host {
   func place(
     _ parent: Node, _ name: UnsafePointer<CChar>, for turn: Turn
   ) -> Node.Place? {
-    let name = FileName(name)
-    guard name.bytes.count <= FileName.longest else {
+    borrowedPlace(parent, name, for: turn)?.kept
+  }
+
+  /// The same for an operation that does not look at the name any more once a hook has waited.
+  private func borrowedPlace(
+    _ parent: Node, _ name: UnsafePointer<CChar>, for turn: Turn
+  ) -> Node.Place? {
+    let name = FileName(borrowing: name)
+    guard name.count <= FileName.longest else {
       fail(turn, Errno(ENAMETOOLONG))
       return nil
     }

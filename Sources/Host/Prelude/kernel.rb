@@ -21,6 +21,11 @@ class SystemExit < Exception
   end
 end
 
+# `case @path when "/"` is how many a hook begins: Kernel's === would look == up for each of them.
+class String
+  alias === ==
+end
+
 $LOAD_PATH = []
 $: = $LOAD_PATH
 $LOADED_FEATURES = []

@@ -1,6 +1,7 @@
 # Turns: every hook runs in a fiber, and a hook that waits gives its turn away.
 #
 # Natives used: FUSE.__raised(exception) -> exception (marks what is yielded next as an exception),
+# FUSE.__made(object) -> object (hands a new instance to the host before its hook is called),
 # FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile,
 # FUSE.__at_turn? -> whether the fiber that runs is the host's, none of the script's own.
 
@@ -26,20 +27,30 @@ module FUSE
   # There is a kind of fiber for each method, because a call that stands in the source is the cheapest
   # one: no array of arguments, no name to look up.
   def self.__fiber_maker(method, count)
+    __maker(count) { |arguments| "receiver.#{method}(#{arguments})" }
+  end
+
+  # The same for a path that has no instance yet: the receiver is the class, and the arguments are
+  # those of its `new`.
+  def self.__newcomer_maker(method, count)
+    __maker(count) { |arguments| "FUSE.__made(receiver.new(#{arguments})).#{method}" }
+  end
+
+  def self.__maker(count)
     arguments = (1..count).map { |i| "a#{i}" }
-    resumed = (["receiver"] + arguments).join(", ")
+    resumed = ["receiver"] + arguments
     eval(<<-RUBY, nil, "fusuma:turn.rb")
       yielder = Fiber
       proc do
-        Fiber.new do |#{resumed}|
+        Fiber.new do |#{resumed.join(", ")}|
           while true
             begin
-              result = receiver.#{method}(#{arguments.join(", ")})
+              result = #{yield arguments.join(", ")}
             rescue Exception => error
               result = FUSE.__raised(error)
             end
-            error = #{resumed.split(", ").join(" = ")} = nil
-            #{resumed} = yielder.__yield(result)
+            error = #{resumed.join(" = ")} = nil
+            #{resumed.join(", ")} = yielder.__yield(result)
             result = nil
           end
         end
@@ -60,6 +71,13 @@ module FUSE
     outcome = Fiber.__yield(outcome) if outcome.equal?(PARKED)
     raise outcome if outcome.is_a?(Exception)
     outcome
+  end
+end
+
+# For a FUSE.run with more arguments than the host hands over one by one.
+class Class
+  def __new(path, arguments)
+    new(path, *arguments)
   end
 end
 

@@ -172,6 +172,12 @@ extension Host {
     turn.record?.path = node.path
     turn.record?.detail = detail()
   }
+
+  /// The same for a name that has no node yet.
+  func note(_ turn: Turn, _ place: Node.Place) {
+    guard turn.record != nil else { return }
+    turn.record?.path = place.path
+  }
 }
 
 /// The names of processes by their ids, each remembered for a second. proc_pid_comm(5).

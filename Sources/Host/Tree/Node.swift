@@ -5,30 +5,82 @@ import Glibc
 import Ruby
 
 /// A name inside a directory, as bytes: 1 to 255 of anything but NUL and slash.
+///
+/// One that was just received or listed borrows its bytes, so that looking it up allocates nothing;
+/// whoever keeps it longer than they last keeps `kept`.
 struct FileName: Hashable {
-  let bytes: [UInt8]
+  private enum Storage {
+    case owned([UInt8])
+    case borrowed(UnsafeRawBufferPointer)
+  }
+  private let storage: Storage
 
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  init(_ bytes: [UInt8]) { storage = .owned(bytes) }
 
-  /// Copies a name that the kernel sent.
-  init(_ name: UnsafePointer<CChar>) {
-    bytes = [UInt8](UnsafeRawBufferPointer(start: name, count: strlen(name)))
+  /// Borrows bytes.
+  init(borrowing bytes: UnsafeRawBufferPointer) { storage = .borrowed(bytes) }
+
+  /// Borrows a name that the kernel sent, which lasts until its request has been processed.
+  init(borrowing name: UnsafePointer<CChar>) {
+    storage = .borrowed(UnsafeRawBufferPointer(start: name, count: strlen(name)))
   }
 
   /// The longest name that a directory can hold, in bytes (NAME_MAX).
   static let longest = 255
 
-  /// Lends the bytes. (Array's own forgets what type of error is thrown.)
-  func withBytes<R>(_ body: (UnsafeRawBufferPointer) throws(Errno) -> R) throws(Errno) -> R {
-    let result: Result<R, Errno> = bytes.withUnsafeBytes { bytes in
-      Result { () throws(Errno) in try body(bytes) }
+  var bytes: [UInt8] {
+    switch storage {
+    case .owned(let bytes): bytes
+    case .borrowed(let bytes): [UInt8](bytes)
     }
-    return try result.get()
   }
 
-  func hash(into hasher: inout Hasher) {
-    bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+  /// The same name with bytes of its own.
+  var kept: FileName {
+    switch storage {
+    case .owned: self
+    case .borrowed(let bytes): FileName([UInt8](bytes))
+    }
   }
+
+  var count: Int {
+    switch storage {
+    case .owned(let bytes): bytes.count
+    case .borrowed(let bytes): bytes.count
+    }
+  }
+
+  /// Whether a directory can hold it.
+  var isValid: Bool {
+    (1...FileName.longest).contains(count)
+      && withBytes { bytes in bytes.allSatisfy { $0 != 0 && $0 != UInt8(ascii: "/") } }
+  }
+
+  /// Whether it is "." or "..".
+  var isDots: Bool {
+    count <= 2 && withBytes { bytes in bytes.allSatisfy { $0 == UInt8(ascii: ".") } }
+  }
+
+  /// Lends the bytes.
+  func withBytes<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R {
+    switch storage {
+    case .owned(let bytes): bytes.withUnsafeBytes(body)
+    case .borrowed(let bytes): body(bytes)
+    }
+  }
+
+  static func == (a: FileName, b: FileName) -> Bool {
+    a.withBytes { a in
+      b.withBytes { b in
+        guard a.count == b.count, let first = a.baseAddress, let second = b.baseAddress else {
+          return a.count == b.count
+        }
+        return memcmp(first, second, a.count) == 0
+      }
+    }
+  }
+
+  func hash(into hasher: inout Hasher) { withBytes { hasher.combine(bytes: $0) } }
 }
 
 /// One file, by whatever names it has: the script's instance hangs on it, and so does everything
@@ -39,7 +91,9 @@ struct FileName: Hashable {
 final class Node {
   /// A name under which the node is found.
   struct Place: Equatable {
-    unowned let parent: Node
+    // Not counted, as a look-up would be by this alone: a node with children stays in the tree, and
+    // an operation holds the directories that it is about.
+    unowned(unsafe) let parent: Node
     let name: FileName
     static func == (a: Place, b: Place) -> Bool { a.parent === b.parent && a.name == b.name }
   }
@@ -95,9 +149,12 @@ final class Node {
 
   /// The path from the mount point on, by its first name: "/" for the root. A node that was unlinked
   /// has none, and answers nil.
-  var path: [UInt8]? {
-    if isRoot { return [UInt8(ascii: "/")] }
-    return places.first?.path
+  var path: [UInt8]? { withPath { [UInt8]($0) } }
+
+  /// Lends the path.
+  func withPath<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R? {
+    if let place = places.first { return place.withPath(body) }
+    return isRoot ? withUnsafeBytes(of: UInt8(ascii: "/"), body) : nil
   }
 
   /// The path for people to read; what is not UTF-8 is replaced.
@@ -107,11 +164,44 @@ final class Node {
 }
 
 extension Node.Place {
+  /// The same with a name that lasts.
+  var kept: Node.Place { Node.Place(parent: parent, name: name.kept) }
+
+  /// The length of the path in bytes; nil where a directory above it was unlinked.
+  private var pathLength: Int? {
+    var length = name.count + 1
+    var directory = parent
+    while !directory.isRoot {
+      guard let place = directory.places.first else { return nil }
+      length += place.name.count + 1
+      directory = place.parent
+    }
+    return length
+  }
+
   /// The path of this name; nil where a directory above it was unlinked.
-  var path: [UInt8]? {
-    guard var path = parent.path else { return nil }
-    if !parent.isRoot { path.append(UInt8(ascii: "/")) }
-    path += name.bytes
-    return path
+  var path: [UInt8]? { withPath { [UInt8]($0) } }
+
+  /// Lends the path; it is written from its end to its beginning, with no allocation for each part.
+  func withPath<R>(_ body: (UnsafeRawBufferPointer) -> R) -> R? {
+    guard let length = pathLength else { return nil }
+    return withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { path in
+      var start = length
+      func prepend(_ name: FileName) {
+        name.withBytes {
+          start -= $0.count
+          UnsafeMutableRawBufferPointer(rebasing: path[start...]).copyMemory(from: $0)
+        }
+        start -= 1
+        path[start] = UInt8(ascii: "/")
+      }
+      prepend(name)
+      var directory = parent
+      while let place = directory.places.first {
+        prepend(place.name)
+        directory = place.parent
+      }
+      return body(UnsafeRawBufferPointer(path))
+    }
   }
 }

@@ -37,7 +37,7 @@ struct Tree {
   /// The node of that name; nil where none is known, which says nothing about the filesystem.
   func child(of parent: Node, named name: FileName) -> Node? { parent.children[name] }
 
-  /// Makes a node for a name that has none.
+  /// Makes a node for a name that has none, and keeps the name.
   mutating func add(_ name: FileName, under parent: Node) -> Node {
     let index: Int
     if let reused = free.popLast() {
@@ -50,7 +50,7 @@ struct Tree {
     generations[index] += 1
     let node = Node(id: UInt64(index), generation: generations[index])
     nodes[index] = node
-    link(node, as: Node.Place(parent: parent, name: name))
+    link(node, as: Node.Place(parent: parent, name: name.kept))
     return node
   }
 

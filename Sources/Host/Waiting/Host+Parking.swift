@@ -15,10 +15,7 @@ extension Host {
     try vm.define("FUSE", "__park") { [unowned self] call throws(RubyException) in
       try park(vm.text(call[0].symbol ?? vm.name("")), call[1])
     }
-    try vm.define("FUSE", "__raised") { [unowned self] call in
-      vm.markRaised()
-      return call[0]
-    }
+    try vm.defineTurns(on: "FUSE")
     try vm.define("FUSE", "__at_turn?") { [unowned self] _ in
       Value(running?.fiber.map { vm.isCurrent(vm[$0]) } ?? false)
     }
