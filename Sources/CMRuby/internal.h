@@ -19,7 +19,7 @@
 _Static_assert(sizeof(mrb_value) == sizeof(cmr_value), "a value is one word (word boxing)");
 _Static_assert(sizeof(mrb_sym) == sizeof(cmr_symbol), "a symbol is 32 bits");
 
-enum { CMR_SHAPES = 16 };
+enum { CMR_SHAPES = 16, CMR_SPARES = 160, CMR_ADOPTED = 32 };
 
 struct cmr_vm {
   mrb_state *mrb;
@@ -39,6 +39,14 @@ struct cmr_vm {
   size_t peak;
   size_t total;
   size_t limit;
+  struct cmr_spare *spares[CMR_SPARES];
+  size_t spare_bytes;
+  // Strings whose bytes somebody else allocated.
+  struct cmr_adopted {
+    void *start, *memory;
+    size_t size;
+  } adopted[CMR_ADOPTED];
+  int adopted_count;
   size_t total_at_collection;
   size_t live_at_full_collection;
 
@@ -66,6 +74,11 @@ static inline cmr_value cmr_wrap(mrb_value value) {
   memcpy(&out, &value, sizeof out);
   return out;
 }
+
+// mruby's allocator (memory.c).
+void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data);
+void cmr_tune_malloc(void);
+void cmr_free_spares(cmr_vm *vm);
 
 // The one guard. mrb_protect_error leaves the result in the arena, where the caller wants it.
 static inline cmr_result cmr_guard(cmr_vm *vm, mrb_protect_error_func *body, void *data) {

@@ -1,39 +1,10 @@
-// The machine: opening and closing, its memory, its natives, and evaluating source.
+// The machine: opening and closing, its natives, and evaluating source.
 //
 // Invariant: a native's Swift frame is gone before its exception is raised (`trampoline`).
 
 #include "internal.h"
 
-#include <malloc.h>
 #include <stdlib.h>
-
-// Bytes that may go by before the young objects are collected, and by how much the whole may grow
-// before all are. mruby counts objects: a thousand Strings of 1 MiB are nothing to it.
-enum {
-  YOUNG_BYTES = 1 << 20,
-  GROWTH_BYTES = 16 << 20,
-  // That may have been given back to malloc before it has to give it back to the system.
-  SPARE_BYTES = 64 << 20,
-};
-
-static void *allocate(mrb_state *mrb, void *block, size_t size, void *data) {
-  (void)mrb;
-  cmr_vm *vm = data;
-  size_t old = block ? malloc_usable_size(block) : 0;
-  if (size == 0) {
-    vm->live -= old;
-    free(block);
-    return NULL;
-  }
-  if (vm->limit && size > old && vm->live + (size - old) > vm->limit) return NULL;
-  void *moved = realloc(block, size);
-  if (!moved) return NULL;
-  size_t now = malloc_usable_size(moved);
-  vm->live += now - old;
-  if (now > old) vm->total += now - old;
-  if (vm->live > vm->peak) vm->peak = vm->live;
-  return moved;
-}
 
 static mrb_value make_containers(mrb_state *mrb, void *data) {
   cmr_vm *vm = data;
@@ -49,15 +20,12 @@ static mrb_value make_containers(mrb_state *mrb, void *data) {
 }
 
 cmr_vm *cmr_open(cmr_dispatch dispatch, void *context) {
-  // Large Strings come and go with every read and write: keep their pages instead of giving them
-  // back to the system and faulting them in again.
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  mallopt(M_TRIM_THRESHOLD, 32 << 20);
   cmr_vm *vm = calloc(1, sizeof *vm);
   if (!vm) return NULL;
+  cmr_tune_malloc();
   vm->dispatch = dispatch;
   vm->context = context;
-  vm->mrb = mrb_open_allocf(allocate, vm);
+  vm->mrb = mrb_open_allocf(cmr_allocate, vm);
   if (!vm->mrb) {
     free(vm);
     return NULL;
@@ -75,6 +43,7 @@ cmr_vm *cmr_open(cmr_dispatch dispatch, void *context) {
 
 void cmr_close(cmr_vm *vm) {
   mrb_close(vm->mrb);
+  cmr_free_spares(vm);
   free(vm);
 }
 
@@ -101,6 +70,8 @@ static mrb_value trampoline(mrb_state *mrb, mrb_value self) {
   if (reply.raised) mrb_exc_raise(mrb, value);
   return value;
 }
+
+void cmr_interrupt_at(cmr_vm *vm, uint64_t *word) { vm->interrupt = word; }
 
 struct definition {
   const char *module;
@@ -217,56 +188,3 @@ cmr_result cmr_evaluate(cmr_vm *vm, cmr_bytes bytes, const char *file) {
   struct source source = {bytes, file, NULL};
   return cmr_guard(vm, evaluate, &source);
 }
-
-// MARK: Memory
-
-cmr_memory cmr_memory_use(const cmr_vm *vm) {
-  return (cmr_memory){
-      .live = vm->live, .total = vm->total, .limit = vm->limit, .objects = vm->mrb->gc.live};
-}
-
-void cmr_memory_limit(cmr_vm *vm, size_t bytes) { vm->limit = bytes; }
-
-void cmr_interrupt_at(cmr_vm *vm, uint64_t *word) { vm->interrupt = word; }
-
-static mrb_value collect_young(mrb_state *mrb, void *data) {
-  (void)data;
-  mrb_incremental_gc(mrb);
-  return mrb_nil_value();
-}
-
-static mrb_value collect_all(mrb_state *mrb, void *data) {
-  (void)data;
-  mrb_full_gc(mrb);
-  return mrb_nil_value();
-}
-
-void cmr_collect(cmr_vm *vm) {
-  int arena = mrb_gc_arena_save(vm->mrb);
-  cmr_guard(vm, collect_all, NULL);
-  mrb_gc_arena_restore(vm->mrb, arena);
-  vm->live_at_full_collection = vm->live;
-  vm->total_at_collection = vm->total;
-}
-
-// A large file that is gone leaves holes in malloc's heap, which it keeps unless it is told not to.
-static void trim_if_due(cmr_vm *vm) {
-  if (vm->peak - vm->live < SPARE_BYTES + vm->live / 4) return;
-  vm->peak = vm->live;
-  malloc_trim(0);
-}
-
-void cmr_collect_if_due(cmr_vm *vm) {
-  trim_if_due(vm);
-  if (vm->total - vm->total_at_collection < YOUNG_BYTES) return;
-  vm->total_at_collection = vm->total;
-  int arena = mrb_gc_arena_save(vm->mrb);
-  cmr_guard(vm, collect_young, NULL);
-  mrb_gc_arena_restore(vm->mrb, arena);
-  size_t kept = vm->live_at_full_collection;
-  if (vm->live > kept + kept / 4 + GROWTH_BYTES) cmr_collect(vm);
-}
-
-int cmr_arena_save(const cmr_vm *vm) { return vm->mrb->gc.arena_idx; }
-
-void cmr_arena_restore(cmr_vm *vm, int index) { mrb_gc_arena_restore(vm->mrb, index); }

@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import Ruby
@@ -31,6 +32,71 @@ import Testing
       #expect(vm.memory.live < 64 << 20)
     }
     #expect(vm.memory.total > 4000 << 16)
+  }
+
+  @Test func adoptedBytesAreAStringLikeAnyOther() throws {
+    let count = 1 << 20
+    let before = vm.memory.live
+    for round in 0..<200 {
+      try vm.scope {
+        guard vm.mayAdopt(count: count), let block = malloc(count + 101) else {
+          Issue.record("could not adopt in round \(round)")
+          return
+        }
+        memset(block, Int32(UInt8(ascii: "x")), count + 100)
+        let string = try vm.adopt(block, offset: 100, count: count)
+        try vm.setConstant("PIECE", to: string)
+        // It grows, is cut, shared and changed, and the pieces outlive it.
+        try #expect(vm.run("PIECE.size").integer == count)
+        try #expect(vm.run("($a = PIECE[5, 100_000]).size").integer == 100_000)
+        try #expect(vm.run("(PIECE << 'yz')[-3, 3]").text == "xyz")
+        try #expect(vm.run("PIECE.sub!('y', '')[-2, 2]").text == "xz")
+        try #expect(vm.run("$a[0, 3] + $a.size.to_s").text == "xxx100000")
+      }
+      vm.collectIfDue()
+      #expect(vm.memory.live < before + 64 << 20)
+    }
+    try vm.setConstant("PIECE", to: .nil)
+    _ = try vm.run("$a = nil")
+    vm.collect()
+    #expect(vm.memory.live < before + 1 << 20)
+    #expect(vm.mayAdopt(count: count))
+  }
+
+  /// In time of the processor, which others on the machine do not add to.
+  @Test func nothingWaitsLongForTheCollectorWithManyObjects() throws {
+    let klass = try vm.run(
+      """
+      class Instance
+        def initialize(i) = (@path = "/a/longer/path/to/name-#{i}"; @data = { a: [1, 2, 3], b: "x" * 20 })
+        def go = (@data[:c] = [1, 2, { x: "y" }]; "hello".upcase)
+      end
+      Instance
+      """)
+    var roots: [VM.Root] = []
+    var longest: UInt64 = 0
+    func timed(_ body: () throws -> Void) throws {
+      let start = clock_gettime_nsec(CLOCK_THREAD_CPUTIME_ID)
+      try vm.scope {
+        try body()
+        vm.collectIfDue()
+      }
+      longest = max(longest, clock_gettime_nsec(CLOCK_THREAD_CPUTIME_ID) - start)
+    }
+    for number in 0..<10_000 {
+      try timed { roots.append(try vm.retain(try vm.send(klass, "new", [try vm.integer(number)]))) }
+    }
+    for number in 0..<200_000 {
+      try timed { try vm.send(vm[roots[number % roots.count]], "go") }
+    }
+    #expect(longest < 5_000_000, "\(longest) ns")
+    #expect(vm.memory.live < 64 << 20)
+  }
+
+  private func clock_gettime_nsec(_ clock: clockid_t) -> UInt64 {
+    var time = timespec()
+    clock_gettime(clock, &time)
+    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 
   @Test func aLimitIsAnExceptionNotAnEnd() throws {

@@ -102,9 +102,14 @@ extension Host {
       // Where the end is, the draft knows better than the kernel, which may remember another size.
       return writeDraft(turn, node, data, file.flags & O_APPEND == 0 ? offset : nil)
     }
-    call(
-      turn, .write, on: node, [.bytes(data), .integer(offset), object(handle?.object)]
-    ) { [self] answer throws(Errno) in
+    let scope = vm.openScope()
+    defer { vm.closeScope(scope) }
+    let content: Argument
+    do throws(RubyException) { content = try argument(of: data) } catch {
+      return fail(turn, errno(of: error, in: Hook.write.name, node: node))
+    }
+    call(turn, .write, on: node, [content, .integer(offset), object(handle?.object)]) {
+      [self] answer throws(Errno) in
       if answer.isMissing { throw Errno(ENOSYS) }
       let count = try count(of: answer, total: total)
       changed(node)
@@ -118,6 +123,15 @@ extension Host {
         self.answer(turn, result: .success(count)) { $0.written(count) }
       }
     }
+  }
+
+  /// What was written as an argument: a large piece is not copied, but keeps the memory into which
+  /// the kernel wrote it.
+  private func argument(of data: UnsafeRawBufferPointer) throws(RubyException) -> Argument {
+    guard vm.mayAdopt(count: data.count), let given = session?.giveAway(data) else {
+      return .bytes(data)
+    }
+    return .value(try vm.adopt(given.memory, offset: given.offset, count: data.count))
   }
 
   // MARK: Content as a whole

@@ -1,0 +1,242 @@
+// Memory: what mruby allocates and when it collects.
+//
+// Invariant: bytes are counted where they are allocated and freed, here, since mruby counts objects:
+// a thousand Strings of 1 MiB are nothing to it.
+
+#include "internal.h"
+
+#include <malloc.h>
+#include <stdlib.h>
+
+enum {
+  // Bytes that may go by before the young objects are collected, and by how much the whole may grow
+  // before all are.
+  YOUNG_BYTES = 1 << 20,
+  GROWTH_BYTES = 16 << 20,
+  // That may have been given back to malloc before it has to give it back to the system.
+  SPARE_BYTES = 64 << 20,
+  // Live objects from which on all of them are collected bit by bit. Below that the young ones are
+  // collected apart, which is less work, but where mruby then collects all it does so in one go.
+  MANY_OBJECTS = 40000,
+};
+
+void cmr_tune_malloc(void) {
+  // Large Strings come and go with every read and write: keep their pages instead of giving them
+  // back to the system and faulting them in again.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 32 << 20);
+}
+
+// MARK: Spare blocks
+
+// Freed blocks of the sizes that pieces of files have. malloc keeps only small ones at hand; those
+// it would merge and split again for every write.
+enum { SPARE_STEP = 512, SPARE_LEAST = 1024, SPARE_MOST = CMR_SPARES * SPARE_STEP, KEPT = 2 << 20 };
+
+struct cmr_spare {
+  struct cmr_spare *next;
+};
+
+static bool is_spare_size(size_t size) { return size > SPARE_LEAST && size < SPARE_MOST; }
+
+// A block for so many bytes: a spare one, or one that can be a spare of that size later.
+static void *take_block(cmr_vm *vm, size_t size) {
+  if (!is_spare_size(size)) return malloc(size);
+  size_t place = (size + SPARE_STEP - 1) / SPARE_STEP;
+  struct cmr_spare *spare = vm->spares[place];
+  if (!spare) return malloc(place * SPARE_STEP);
+  vm->spares[place] = spare->next;
+  vm->spare_bytes -= malloc_usable_size(spare);
+  return spare;
+}
+
+static void put_block(cmr_vm *vm, void *block, size_t size) {
+  if (!is_spare_size(size) || vm->spare_bytes + size > KEPT) {
+    free(block);
+    return;
+  }
+  struct cmr_spare *spare = block;
+  spare->next = vm->spares[size / SPARE_STEP];
+  vm->spares[size / SPARE_STEP] = spare;
+  vm->spare_bytes += size;
+}
+
+void cmr_free_spares(cmr_vm *vm) {
+  for (size_t i = 0; i < CMR_SPARES; i++) {
+    while (vm->spares[i]) {
+      struct cmr_spare *spare = vm->spares[i];
+      vm->spares[i] = spare->next;
+      free(spare);
+    }
+  }
+  vm->spare_bytes = 0;
+}
+
+// MARK: Adopted bytes
+
+// The adopted String whose bytes begin at `block`; NULL for memory of mruby's own, as nearly all is.
+static struct cmr_adopted *adopted_at(cmr_vm *vm, const void *block) {
+  for (int i = vm->adopted_count - 1; i >= 0; i--) {
+    if (vm->adopted[i].start == block) return &vm->adopted[i];
+  }
+  return NULL;
+}
+
+static void disown(cmr_vm *vm, struct cmr_adopted *adopted) {
+  vm->live -= adopted->size;
+  free(adopted->memory);
+  *adopted = vm->adopted[--vm->adopted_count];
+}
+
+// mruby wants to free adopted bytes, or to have them in a block of another size.
+static void *resize_adopted(cmr_vm *vm, struct cmr_adopted *adopted, size_t size) {
+  if (size > 0 && size <= adopted->size) return adopted->start;
+  void *moved = NULL;
+  if (size > 0) {
+    moved = cmr_allocate(vm->mrb, NULL, size, vm);
+    if (!moved) return NULL;
+    memcpy(moved, adopted->start, adopted->size);
+  }
+  disown(vm, adopted);
+  return moved;
+}
+
+struct adoption {
+  void *memory;
+  char *start;
+  size_t count;
+};
+
+static mrb_value adopt(mrb_state *mrb, void *data) {
+  const struct adoption *adoption = data;
+  cmr_vm *vm = mrb->ud;
+  mrb_value value = mrb_str_new_static(mrb, adoption->start, adoption->count);
+  struct RString *string = RSTRING(value);
+  // From a String over bytes of somebody else's to one that frees them: one with room for a NUL.
+  RSTR_UNSET_TYPE_FLAG(string);
+  string->as.heap.aux.capa = (mrb_int)adoption->count;
+  adoption->start[adoption->count] = '\0';
+  size_t size = adoption->count + 1;
+  vm->adopted[vm->adopted_count++] =
+      (struct cmr_adopted){adoption->start, adoption->memory, size};
+  vm->live += size;
+  vm->total += size;
+  if (vm->live > vm->peak) vm->peak = vm->live;
+  return value;
+}
+
+bool cmr_may_adopt(const cmr_vm *vm, size_t count) {
+  return count >= CMR_LEAST_ADOPTED && vm->adopted_count < CMR_ADOPTED && !vm->limit;
+}
+
+cmr_result cmr_adopt(cmr_vm *vm, void *memory, size_t offset, size_t count) {
+  cmr_result result =
+      cmr_guard(vm, adopt, &(struct adoption){memory, (char *)memory + offset, count});
+  if (result.raised) free(memory);
+  return result;
+}
+
+// MARK: The allocator
+
+void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data) {
+  (void)mrb;
+  cmr_vm *vm = data;
+  if (block && vm->adopted_count > 0) {
+    struct cmr_adopted *adopted = adopted_at(vm, block);
+    if (adopted) return resize_adopted(vm, adopted, size);
+  }
+  size_t old = block ? malloc_usable_size(block) : 0;
+  if (size == 0) {
+    vm->live -= old;
+    if (block) put_block(vm, block, old);
+    return NULL;
+  }
+  if (vm->limit && size > old && vm->live + (size - old) > vm->limit) return NULL;
+  void *moved = block ? realloc(block, size) : take_block(vm, size);
+  if (!moved) return NULL;
+  size_t now = malloc_usable_size(moved);
+  vm->live += now - old;
+  if (now > old) vm->total += now - old;
+  if (vm->live > vm->peak) vm->peak = vm->live;
+  return moved;
+}
+
+// MARK: Collecting
+
+cmr_memory cmr_memory_use(const cmr_vm *vm) {
+  return (cmr_memory){
+      .live = vm->live, .total = vm->total, .limit = vm->limit, .objects = vm->mrb->gc.live};
+}
+
+void cmr_memory_limit(cmr_vm *vm, size_t bytes) { vm->limit = bytes; }
+
+// Collects the young objects, or a bit of all.
+static mrb_value collect_some(mrb_state *mrb, void *data) {
+  (void)data;
+  mrb_incremental_gc(mrb);
+  return mrb_nil_value();
+}
+
+static mrb_value set_generational(mrb_state *mrb, void *data) {
+  const bool *generational = data;
+  struct RClass *gc = mrb_module_get(mrb, "GC");
+  return mrb_funcall(
+      mrb, mrb_obj_value(gc), "generational_mode=", 1, mrb_bool_value(*generational));
+}
+
+// Chooses how to collect, which needs a look at every object and so a few milliseconds.
+static void choose_mode(cmr_vm *vm) {
+  const mrb_gc *gc = &vm->mrb->gc;
+  bool generational = gc->generational;
+  if (generational && gc->live > MANY_OBJECTS) generational = false;
+  if (!generational && gc->state == MRB_GC_STATE_ROOT && gc->live < MANY_OBJECTS / 2)
+    generational = true;
+  if (generational != gc->generational) cmr_guard(vm, set_generational, &generational);
+}
+
+// Bytes that may go by before the next bit: so many that all has been looked at, marked and swept
+// (some 2,000 objects at a time), by the time that GROWTH_BYTES have.
+static size_t step_bytes(const cmr_vm *vm) {
+  return GROWTH_BYTES / (vm->mrb->gc.live * 3 / 2000 + 1);
+}
+
+static mrb_value collect_all(mrb_state *mrb, void *data) {
+  (void)data;
+  mrb_full_gc(mrb);
+  return mrb_nil_value();
+}
+
+void cmr_collect(cmr_vm *vm) {
+  int arena = mrb_gc_arena_save(vm->mrb);
+  cmr_guard(vm, collect_all, NULL);
+  mrb_gc_arena_restore(vm->mrb, arena);
+  vm->live_at_full_collection = vm->live;
+  vm->total_at_collection = vm->total;
+}
+
+// A large file that is gone leaves holes in malloc's heap, which it keeps unless it is told not to.
+static void trim_if_due(cmr_vm *vm) {
+  if (vm->peak - vm->live < SPARE_BYTES + vm->live / 4) return;
+  vm->peak = vm->live;
+  malloc_trim(0);
+}
+
+void cmr_collect_if_due(cmr_vm *vm) {
+  trim_if_due(vm);
+  const mrb_gc *gc = &vm->mrb->gc;
+  size_t due = gc->generational ? YOUNG_BYTES : step_bytes(vm);
+  if (vm->total - vm->total_at_collection < due) return;
+  vm->total_at_collection = vm->total;
+  int arena = mrb_gc_arena_save(vm->mrb);
+  choose_mode(vm);
+  cmr_guard(vm, collect_some, NULL);
+  mrb_gc_arena_restore(vm->mrb, arena);
+  if (!gc->generational && gc->state == MRB_GC_STATE_ROOT) vm->live_at_full_collection = vm->live;
+  size_t kept = vm->live_at_full_collection;
+  size_t growth = gc->generational ? GROWTH_BYTES : 3 * GROWTH_BYTES;
+  if (vm->live > kept + kept / 4 + growth) cmr_collect(vm);
+}
+
+int cmr_arena_save(const cmr_vm *vm) { return vm->mrb->gc.arena_idx; }
+
+void cmr_arena_restore(cmr_vm *vm, int index) { mrb_gc_arena_restore(vm->mrb, index); }
