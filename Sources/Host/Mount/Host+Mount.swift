@@ -25,6 +25,8 @@ extension Host {
     }
     self.session = session
     mountPoint = point.path
+    Wakeup.guardMount(point.path)
+    defer { Wakeup.guardMount(nil) }
     defer {
       self.session = nil
       mountPoint = nil

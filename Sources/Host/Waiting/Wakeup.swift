@@ -8,6 +8,7 @@
 // Invariant: the sleeper's order is: clear O_NONBLOCK, then look at what has come, then read. So a wake-up
 // that comes at any moment either is seen by the look, or meets a descriptor that does not block.
 
+import CLinux
 import Glibc
 import Synchronization
 
@@ -18,6 +19,12 @@ enum Wakeup {
   /// Something has come: look before sleeping.
   private static let isDue = Atomic<Bool>(false)
   private static let descriptor = Atomic<Int32>(-1)
+  /// The mount point, as a C string that is never freed, for a mount that Ruby holds up; 0 for none.
+  private static let mountPoint = Atomic<UInt>(0)
+  /// When the first of the signals came that were not looked at yet, in nanoseconds.
+  private static let firstCame = Atomic<UInt64>(0)
+  /// How long a signal may go unheeded before the next one does not wait any more, in nanoseconds.
+  private static let patience: UInt64 = 1_000_000_000
   private static let thread = Atomic<UInt>(0)
 
   /// Sent to the VM's thread to break its sleep; ignored by default, and rarely used for anything.
@@ -33,6 +40,7 @@ enum Wakeup {
     thread.store(UInt(pthread_self()), ordering: .releasing)
     for number in caught {
       handle(number) { signal in
+        Wakeup.endIfHeldUp()
         Wakeup.signals.bitwiseOr(1 << UInt64(signal), ordering: .relaxed)
         Wakeup.wake()
       }
@@ -40,6 +48,31 @@ enum Wakeup {
     handle(alarm) { _ in }
     handle(SIGPIPE) { _ in }
   }
+
+  /// Names what is to be taken away when Ruby comes to no end and signals come again; nil for nothing.
+  static func guardMount(_ path: String?) {
+    let copy = path.flatMap { strdup($0) }
+    let old = mountPoint.exchange(UInt(bitPattern: copy), ordering: .sequentiallyConsistent)
+    // A handler may be reading it on this thread only, and this thread is here.
+    free(UnsafeMutablePointer<CChar>(bitPattern: old))
+  }
+
+  /// In a handler: where an earlier signal has found nobody for a while, the thread is in Ruby code
+  /// that waits for nothing, and nothing but the end of the process will stop it.
+  private static func endIfHeldUp() {
+    let now = UInt64(clinux_clock(CLOCK_MONOTONIC))
+    guard signals.load(ordering: .relaxed) != 0 else {
+      firstCame.store(now, ordering: .relaxed)
+      return
+    }
+    let path = UnsafePointer<CChar>(bitPattern: mountPoint.load(ordering: .relaxed))
+    guard let path, now - firstCame.load(ordering: .relaxed) > patience else { return }
+    clinux_give_up(
+      UnsafeRawPointer(heldUp.utf8Start).assumingMemoryBound(to: CChar.self),
+      heldUp.utf8CodeUnitCount, path)
+  }
+  private static let heldUp: StaticString =
+    "fusuma: the script does not come to an end: unmounting without it\n"
 
   /// Gives signals their default meaning back.
   static func uninstall(_ numbers: [Int32]) {
