@@ -24,6 +24,7 @@ package final class Host: Operations {
 
   var options = Options()
   var tree = Tree()
+  var absentNames = AbsentNames()
   var handles = OpenHandles()
   var directoryBuffer = DirectoryBuffer(capacity: 1 << 20)
   var tracer = Tracer()

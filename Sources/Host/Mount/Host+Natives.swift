@@ -90,6 +90,10 @@ extension Host {
     for node in Array(tree.all) where node.lookups > 0 {
       if let path = node.path { invalidate(path) }
     }
+    guard let session else { return }
+    for absent in absentNames.take() {
+      post(session.notifier, entry: absent.name, in: absent.parent)
+    }
   }
 
   private func post(_ notifier: Notifier, entry name: [UInt8], in parent: NodeID) {

@@ -13,19 +13,33 @@ extension Host {
       let place = borrowedPlace(parent, name, for: turn)
     else { return }
     parent.listingHabit.looked()
-    // No more is captured than the host: this is done for every look-up.
-    let next: Continuation = { [self] answer throws(Errno) in
-      if let node = answer.node, let attributes = try attributes(in: answer, of: node) {
-        return enter(answer.turn, node, attributes)
-      }
-      if let node = answer.node { forgetInstance(of: node) }
-      let timeout = options.negativeTimeout
-      self.answer(answer.turn, result: .failure(Errno(ENOENT))) { $0.negative(timeout: timeout) }
+    // No more is captured than the host: this is done for every look-up. Only where the kernel is to
+    // believe that a name is absent, the name is kept.
+    let next: Continuation
+    if options.negativeTimeout > 0 {
+      let kept = place.kept
+      next = { [self] answer throws(Errno) in try answerLookup(answer, of: kept) }
+    } else {
+      next = { [self] answer throws(Errno) in try answerLookup(answer, of: nil) }
     }
     if tree.child(of: parent, named: place.name) == nil, greet(turn, place, next: next) { return }
     let node = findOrAdd(place, in: turn)
     note(turn, node)
     call(turn, .getattr, on: node, next: next)
+  }
+
+  /// Answers with what on_getattr said; an absent name is remembered where `place` is given.
+  private func answerLookup(_ answer: Answer, of place: Node.Place?) throws(Errno) {
+    if let node = answer.node, let attributes = try attributes(in: answer, of: node) {
+      return enter(answer.turn, node, attributes)
+    }
+    if let node = answer.node { forgetInstance(of: node) }
+    var timeout = 0.0
+    if let place {
+      timeout = options.negativeTimeout
+      absentNames.note(place.name.bytes, under: place.parent.id)
+    }
+    self.answer(answer.turn, result: .failure(Errno(ENOENT))) { $0.negative(timeout: timeout) }
   }
 
   package func forget(_ node: NodeID, lookups: UInt64) {
