@@ -337,6 +337,12 @@ static mrb_value restore(mrb_state *mrb, void *data) {
         mrb, room->klass, &ITEM(struct variable, world->variables, room->variables),
         room->variable_count);
   }
+  const struct variable *globals = &ITEM(struct variable, world->variables, world->globals);
+  for (size_t i = change->after->globals; i < change->after->variables.count; i++) {
+    mrb_sym name = ITEM(struct variable, change->after->variables, i).name;
+    if (find_variable(globals, world->variables.count - world->globals, name)) continue;
+    mrb_gv_remove(mrb, name);
+  }
   for (size_t i = world->globals; i < world->variables.count; i++) {
     struct variable *variable = &ITEM(struct variable, world->variables, i);
     mrb_gv_set(mrb, variable->name, variable->value);
