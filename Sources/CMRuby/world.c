@@ -520,9 +520,35 @@ static void compare(
   }
 }
 
+// Whether the same modules are included; where they were once, they were by other ICLASSes.
+static bool same_modules(const struct RClass *a, const struct RClass *b) {
+  while (a && b && a->tt == MRB_TT_ICLASS && b->tt == MRB_TT_ICLASS) {
+    if (a->c != b->c) return false;
+    a = a->super;
+    b = b->super;
+  }
+  return !(a && a->tt == MRB_TT_ICLASS) && !(b && b->tt == MRB_TT_ICLASS);
+}
+
+static void compare_modules(
+    mrb_state *mrb, const cmr_world *before, const cmr_world *after, mrb_value list) {
+  for (size_t i = 0; i < after->rooms.count; i++) {
+    const struct room *room = &ITEM(struct room, after->rooms, i);
+    const struct room *old = find_room(before, room->klass);
+    // A class that was made anew is told of as such.
+    if (!old || same_modules(old->super, room->super)) continue;
+    struct RBasic *owner = attached(mrb, room->klass);
+    mrb_value of = mrb_obj_value(owner ? (void *)owner : room->klass);
+    mrb_value text = mrb_str_new_lit(mrb, "ancestors of ");
+    mrb_str_cat_str(mrb, text, mrb_obj_as_string(mrb, of));
+    mrb_ary_push(mrb, list, mrb_assoc_new(mrb, text, mrb_fixnum_value(CMR_CHANGED)));
+  }
+}
+
 static mrb_value changes(mrb_state *mrb, void *data) {
   const struct change *change = data;
   mrb_value list = mrb_ary_new(mrb);
+  compare_modules(mrb, change->before, change->after, list);
   compare(mrb, change->after, change->before, false, CMR_ADDED, list);
   compare(mrb, change->before, change->after, true, CMR_REMOVED, list);
   return list;

@@ -339,6 +339,54 @@ import Testing
     }
   }
 
+  @Test func namesThatTheKernelBelievesAbsentAreFoundAfterwards() throws {
+    let first = "FUSE.negative_timeout = 100\n" + Self.script("'one'")
+    try withWatched(first) { mount in
+      #expect(throws: SystemError(ENOENT)) { try mount.read("c") }
+      try mount.save(first.replacing("/a /b", with: "/a /b /c"))
+      #expect(eventually { (try? mount.read("c")) == "one" })
+    }
+  }
+
+  @Test func globalsOfAScriptThatRaisesAreGone() throws {
+    let source = Self.script("[$old, $new].inspect", top: "$old = 1")
+    try withWatched(source) { mount in
+      try mount.save("$old = 2\n$new = 3\nraise 'no'")
+      try #expect(mount.read("a") == "[1, nil]")
+    }
+  }
+
+  @Test func whatChangedIsTold() throws {
+    func source(_ top: String, _ mixing: String, _ run: String) -> String {
+      Self.script("''", more: mixing, top: "module Mix; end\n" + top)
+        .replacing("FUSE.run Files", with: run)
+        .replacing("initialize(path)", with: "initialize(path, n = 0)")
+    }
+    let cases: [(String, String)] = [
+      (source("$g = 2", "include Mix", "FUSE.run Files, 1"), "$g changed"),
+      (source("$g = 2", "extend Mix", "FUSE.run Files, 1"), "ancestors of Files changed"),
+      (source("$g = 2", "extend Mix", "FUSE.run Files, 2"), "argument 1 of FUSE.run changed"),
+      (
+        source("FUSE.attr_timeout = 3; $g = 2", "extend Mix", "FUSE.run Files, 2"),
+        "FUSE.attr_timeout changed"
+      ),
+      (
+        source("FUSE.attr_timeout = 3; $g = 2 # so", "extend Mix", "FUSE.run Files, 2"),
+        "no method changed"
+      ),
+      (
+        source("FUSE.attr_timeout = 3; $g = 2 # so", "extend Mix", "FUSE.run Files, 2"),
+        "nothing changed"
+      ),
+    ]
+    try withWatched(source("$g = 1", "include Mix", "FUSE.run Files, 1")) { mount in
+      for (text, line) in cases {
+        try mount.save(text)
+        #expect(mount.log.hasSuffix(" ms: \(line)\n"), "\(mount.log)")
+      }
+    }
+  }
+
   @Test func hooksThatAppearAreServed() throws {
     let hooks = """
       def on_access(mask); $calls << :access; nil; end

@@ -17,6 +17,7 @@ module FUSE
       @kind, @owner = kind, owner
       @name = kind == :argument ? "argument #{name + 1} of FUSE.run" : name.to_s
       @name = "#{owner}::#{@name}" if kind == :constant && owner != Object
+      @name = "#{@name} of #{owner}" if kind == :variable || kind == :class_variable
       @key = name
       @value = get
     end
@@ -24,11 +25,6 @@ module FUSE
     def key
       [@kind, @owner, @key]
     end
-
-    def constant?
-      @kind == :constant
-    end
-
     def get
       case @kind
       when :constant then @owner.const_get(@key)
@@ -136,6 +132,7 @@ module FUSE
       $: = $LOAD_PATH
       $LOADED_FEATURES = []
       $" = $LOADED_FEATURES
+      @old_settings = __settings.to_h
       SETTINGS.each { |name| instance_variable_set("@#{name}", nil) }
       @klass = @args = nil
       stranded.each do |path|
@@ -154,18 +151,21 @@ module FUSE
         shapes[key] = place.shape
         old = @alive[key]
         if old.nil?
-          changed << [place.name, 1] if place.constant?
+          changed << [place.name, 1]
         elsif !old.value.equal?(place.value)
           if shapes[key] == @shapes[key]
             place.value = old.value
-          elsif place.constant?
+          else
             changed << [place.name, 0]
           end
         end
         @alive.delete(key)
       end
-      @alive.each_value { |place| changed << [place.name, 2] if place.constant? }
-      @alive = nil
+      @alive.each_value { |place| changed << [place.name, 2] }
+      SETTINGS.each do |name|
+        changed << ["FUSE.#{name}", 0] if __send__(name) != @old_settings[name]
+      end
+      @alive = @old_settings = nil
       @shapes = shapes
       @spare_structs = {}
       @is_loading = false

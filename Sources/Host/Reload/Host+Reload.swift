@@ -46,9 +46,9 @@ extension Host {
         let source = try parsed(configuration.script)
         for file in loadedFiles where Glibc.access(file, F_OK) == 0 { _ = try parsed(file) }
         let changes = try load(source, over: base)
-        reporter.remember(sourceFiles)
+        let isSame = !reporter.remember(sourceFiles)
         takeOver()
-        tell(changes, since: begun)
+        tell(changes, sourceIsSame: isSame, since: begun)
       } catch {
         reporter.reportingOnNewSources {
           switch error {
@@ -140,6 +140,9 @@ extension Host {
     }
     let klass = try vm.send(fuse, "klass")
     if klass != vm[classes.klass] {
+      if vm.inspect(klass, limit: 200) != vm.inspect(vm[classes.klass], limit: 200) {
+        changes.append(World.Change(name: "class of FUSE.run", kind: .changed))
+      }
       try vm.replace(classes.klass, with: klass)
       dropInstances(notOf: klass)
     }

@@ -43,7 +43,7 @@ extension Host {
   private static let mostNamed = 8
 
   /// Says what changed and how long it took.
-  func tell(_ all: [World.Change], since begun: UInt64) {
+  func tell(_ all: [World.Change], sourceIsSame: Bool, since begun: UInt64) {
     // What both came and went is of a class that was made anew, which is among the changes itself.
     let came = Set(all.filter { $0.kind == .added }.map(\.name))
     let both = came.intersection(all.filter { $0.kind == .removed }.map(\.name))
@@ -55,14 +55,15 @@ extension Host {
     var parts: [String] = []
     var room = Host.mostNamed
     for (kind, word) in kinds {
-      let names = changes.filter { $0.kind == kind }.map(\.name).sorted()
+      let names = Set(changes.filter { $0.kind == kind }.map(\.name)).sorted()
       if names.isEmpty { continue }
       var listed = Array(names.prefix(room))
       if names.count > room { listed.append("\(names.count - room) more") }
       room -= min(room, names.count)
       parts.append("\(listed.joined(separator: ", ")) \(word)")
     }
-    let summary = parts.isEmpty ? "nothing changed" : parts.joined(separator: "; ")
+    let otherwise = sourceIsSame ? "nothing changed" : "no method changed"
+    let summary = parts.isEmpty ? otherwise : parts.joined(separator: "; ")
     reporter.say(
       "reloaded \(configuration.scriptName) in \(tenths / 10).\(tenths % 10) ms: \(summary)")
   }

@@ -51,6 +51,9 @@ struct Excerpts {
     return text
   }
 
+  /// Whether the files that were read have the same lines.
+  func isSame(as other: Excerpts) -> Bool { sources == other.sources }
+
   /// Reads a file now, for later.
   mutating func remember(_ file: String) { _ = lines(of: file) }
 

@@ -78,11 +78,16 @@ final class Reporter {
 
   /// Takes down what the sources are that run, because a file may change before it is reported on;
   /// what was reported of other ones is forgotten.
-  func remember(_ files: [String]) {
+  ///
+  /// Answers whether any of them is another than those of before.
+  @discardableResult
+  func remember(_ files: [String]) -> Bool {
+    let before = excerpts
     for line in repetitions.take() { say(line) }
     repetitions = Repetitions()
     excerpts = Excerpts()
     for file in files { excerpts.remember(file) }
+    return !excerpts.isSame(as: before)
   }
 
   /// Reports on files as they are now, not as they were when they were remembered.
