@@ -1,4 +1,4 @@
-// The names that the kernel was told are absent, and for how long it may believe so.
+// The names that the kernel was told are absent.
 
 import FUSE
 
