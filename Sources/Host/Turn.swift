@@ -49,6 +49,8 @@ final class Turn {
   var isScripts = false
   /// For the trace; nil while nobody looks.
   var record: TraceRecord?
+  /// The one that it had before, for the next time.
+  var spareRecord: TraceRecord?
 }
 
 /// The kernel's requests by their names in the trace, and the host's own work.

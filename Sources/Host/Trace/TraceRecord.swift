@@ -2,7 +2,9 @@ import FUSE
 import Glibc
 
 /// What is measured of a turn while somebody looks. Times are in nanoseconds of the monotonic clock.
-struct TraceRecord {
+///
+/// A turn keeps its record for the next operation, so that taking notes allocates nothing.
+final class TraceRecord {
   /// What there is to say of an operation's arguments, in short.
   enum Detail {
     case none
@@ -17,7 +19,7 @@ struct TraceRecord {
     case text([UInt8])
   }
 
-  let started = monotonicNanoseconds()
+  private(set) var started: UInt64 = 0
   /// Time spent in Ruby, and waiting.
   private(set) var ruby: UInt64 = 0
   private(set) var waiting: UInt64 = 0
@@ -28,18 +30,38 @@ struct TraceRecord {
   private(set) var ended: UInt64 = 0
   /// The caller's name: it may be gone by the end.
   var command: [UInt8] = []
-  var path: [UInt8]?
+  var path: [UInt8]? { hasPath ? pathBytes : nil }
+  private var pathBytes: [UInt8] = []
+  private var hasPath = false
   var detail = Detail.none
 
-  mutating func beginHook() { hookStarted = 0 }
-  mutating func enterRuby() {
+  /// Begins anew.
+  func begin() {
+    started = monotonicNanoseconds()
+    ruby = 0
+    waiting = 0
+    hookStarted = 0
+    ended = 0
+    hasPath = false
+    detail = .none
+  }
+
+  /// Takes down a path, over the one before.
+  func setPath(_ bytes: UnsafeRawBufferPointer) {
+    pathBytes.removeAll(keepingCapacity: true)
+    pathBytes.append(contentsOf: bytes)
+    hasPath = true
+  }
+
+  func beginHook() { hookStarted = 0 }
+  func enterRuby() {
     changed = monotonicNanoseconds()
     if hookStarted == 0 { hookStarted = changed }
   }
-  mutating func leaveRuby() { ruby += monotonicNanoseconds() - changed }
-  mutating func park() { changed = monotonicNanoseconds() }
-  mutating func end() { ended = monotonicNanoseconds() }
-  mutating func resume() { waiting += monotonicNanoseconds() - changed }
+  func leaveRuby() { ruby += monotonicNanoseconds() - changed }
+  func park() { changed = monotonicNanoseconds() }
+  func end() { ended = monotonicNanoseconds() }
+  func resume() { waiting += monotonicNanoseconds() - changed }
 }
 
 /// One operation that is over, as it is shown.

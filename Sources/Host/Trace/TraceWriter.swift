@@ -24,6 +24,8 @@ struct TraceWriter {
   private var second: UInt64 = 0
   /// The time of day of that second, as text.
   private var clock: [UInt8] = []
+  private var flagNames: [Int32: [UInt8]] = [:]
+  private var errorNames = ErrorNames()
 
   init(format: TraceFormat, colours: Bool) {
     self.format = format
@@ -58,47 +60,72 @@ struct TraceWriter {
       second = now / 1_000_000_000
       clock = TraceWriter.timeOfDay(second)
     }
-    out += clock
-    out.append(UInt8(ascii: "."))
-    out.append(number: now % 1_000_000_000 / 1000, digits: 6)
-    out.append(UInt8(ascii: " "))
-    let name = event.operation.bytes
-    out += name
-    for _ in name.count..<max(name.count + 1, 10) { out.append(UInt8(ascii: " ")) }
-    if let path = event.path { out.append(printable: path) }
-    if !event.detail.isNone {
-      out.append(UInt8(ascii: " "))
-      out.append(event.detail)
+    let detail = text(of: event.detail)
+    let path = event.path ?? []
+    // At most four bytes for one that is printed, and all the rest is short.
+    let bound = 256 + 4 * (path.count + detail.count + command.count)
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: bound) { memory in
+      var line = Line(memory)
+      line.append(clock)
+      line.append(UInt8(ascii: "."))
+      line.append(now % 1_000_000_000 / 1000, digits: 6)
+      line.append(UInt8(ascii: " "))
+      let name = event.operation.bytes
+      line.append(name)
+      for _ in name.count..<max(name.count + 1, 10) { line.append(UInt8(ascii: " ")) }
+      line.append(printable: path)
+      if case .range(let size, let offset) = event.detail {
+        line.append(UInt8(ascii: " "))
+        line.append(signed: Int64(size))
+        line.append(UInt8(ascii: "@"))
+        line.append(signed: offset)
+      } else if !detail.isEmpty {
+        line.append(UInt8(ascii: " "))
+        line.append(detail)
+      }
+      line.append(" = ")
+      switch event.result {
+      case .success(let number): line.append(signed: Int64(number))
+      case .failure(let error):
+        paint("\u{1B}[31m", if: true, &line) { $0.append(errorNames.name(of: error)) }
+      }
+      line.append("  ")
+      paint("\u{1B}[33m", if: event.total >= TraceWriter.slow, &line) {
+        $0.append(event.total / 1000)
+      }
+      line.append("us ruby=")
+      line.append(event.ruby / 1000)
+      line.append(" wait=")
+      line.append(event.waiting / 1000)
+      line.append("  ")
+      line.append(printable: command)
+      line.append(UInt8(ascii: "["))
+      line.append(signed: Int64(event.caller.pid))
+      line.append(UInt8(ascii: "]"))
+      out.append(contentsOf: line.bytes)
     }
-    out.append(" = ")
-    switch event.result {
-    case .success(let number): out.append(number: number)
-    case .failure(let error):
-      paint("\u{1B}[31m", &out) { $0 += (error.name ?? "\(error.rawValue)").utf8 }
-    }
-    out.append("  ")
-    if event.total >= TraceWriter.slow {
-      paint("\u{1B}[33m", &out) { $0.append(number: event.total / 1000) }
-    } else {
-      out.append(number: event.total / 1000)
-    }
-    out.append("us ruby=")
-    out.append(number: event.ruby / 1000)
-    out.append(" wait=")
-    out.append(number: event.waiting / 1000)
-    out.append("  ")
-    out.append(printable: command)
-    out.append(UInt8(ascii: "["))
-    out.append(number: event.caller.pid)
-    out.append(UInt8(ascii: "]"))
   }
 
-  private func paint(_ colour: StaticString, _ out: inout [UInt8], _ body: (inout [UInt8]) -> Void)
-  {
-    guard colours else { return body(&out) }
-    out.append(colour)
-    body(&out)
-    out.append("\u{1B}[0m")
+  private func paint(
+    _ colour: StaticString, if isMeant: Bool, _ line: inout Line, _ body: (inout Line) -> Void
+  ) {
+    guard colours, isMeant else { return body(&line) }
+    line.append(colour)
+    body(&line)
+    line.append("\u{1B}[0m")
+  }
+
+  /// The text of what is not made in the line itself; that of flags is remembered, as few are in use.
+  private mutating func text(of detail: TraceRecord.Detail) -> [UInt8] {
+    switch detail {
+    case .none, .range: return []
+    case .flags(let flags):
+      if let known = flagNames[flags] { return known }
+      let made = detail.printed
+      if flagNames.count < 256 { flagNames[flags] = made }
+      return made
+    default: return detail.printed
+    }
   }
 
   private static func timeOfDay(_ second: UInt64) -> [UInt8] {
@@ -128,9 +155,7 @@ struct TraceWriter {
     out.append(#"","path":"#)
     if let path = event.path { out.append(quoted: path) } else { out.append("null") }
     out.append(#","arguments":"#)
-    var detail: [UInt8] = []
-    detail.append(event.detail)
-    out.append(quoted: detail)
+    out.append(quoted: event.detail.printed)
     switch event.result {
     case .success(let number):
       out.append(#","result":"#)
@@ -160,8 +185,88 @@ extension Operation {
   fileprivate var bytes: [UInt8] { Operation.encoded[rawValue] }
 }
 
+/// The names of errors as text, each made once.
+private struct ErrorNames {
+  private var known = [[UInt8]](repeating: [], count: 512)
+
+  mutating func name(of error: Errno) -> [UInt8] {
+    let index = Int(error.rawValue)
+    guard known.indices.contains(index) else { return Array("\(error.rawValue)".utf8) }
+    if known[index].isEmpty { known[index] = Array((error.name ?? "\(error.rawValue)").utf8) }
+    return known[index]
+  }
+}
+
+/// A line that is made in memory which somebody lends, and which has room for all of it: who begins
+/// one has counted. (Even so, what would not fit is left out.)
+private struct Line {
+  private let memory: UnsafeMutableBufferPointer<UInt8>
+  private var count = 0
+
+  init(_ memory: UnsafeMutableBufferPointer<UInt8>) { self.memory = memory }
+
+  var bytes: UnsafeMutableBufferPointer<UInt8>.SubSequence { memory[..<count] }
+
+  mutating func append(_ byte: UInt8) {
+    guard count < memory.count else { return }
+    memory[count] = byte
+    count += 1
+  }
+
+  mutating func append(_ bytes: [UInt8]) { bytes.withUnsafeBufferPointer { append($0) } }
+
+  /// A text that stands in the source.
+  mutating func append(_ text: StaticString) {
+    append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+
+  private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+    guard let source = bytes.baseAddress, let start = memory.baseAddress,
+      bytes.count <= memory.count - count
+    else { return }
+    (start + count).update(from: source, count: bytes.count)
+    count += bytes.count
+  }
+
+  /// A number in decimal, with leading zeros up to so many digits.
+  mutating func append(_ number: UInt64, digits: Int = 1) {
+    var width = digits
+    var bound: UInt64 = 10
+    for _ in 1..<digits { bound *= 10 }
+    while number >= bound {
+      width += 1
+      let (next, isTooLarge) = bound.multipliedReportingOverflow(by: 10)
+      if isTooLarge { break }
+      bound = next
+    }
+    guard width <= memory.count - count else { return }
+    var rest = number
+    for place in stride(from: count + width - 1, through: count, by: -1) {
+      memory[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+      rest /= 10
+    }
+    count += width
+  }
+
+  mutating func append(signed number: Int64) {
+    if number < 0 { append(UInt8(ascii: "-")) }
+    append(number.magnitude)
+  }
+
+  /// Bytes; what would move a terminal's cursor is shown as \xNN.
+  mutating func append(printable bytes: [UInt8]) {
+    if bytes.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) { return append(bytes) }
+    append([UInt8](printable: bytes))
+  }
+}
+
 extension TraceRecord.Detail {
-  fileprivate var isNone: Bool { if case .none = self { true } else { false } }
+  /// What is shown of it.
+  fileprivate var printed: [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.append(self)
+    return bytes
+  }
 
   /// "O_WRONLY|O_APPEND"; flags that say little, such as O_CLOEXEC, are left out.
   fileprivate static func names(of flags: Int32) -> String {
@@ -224,6 +329,11 @@ extension [UInt8] {
     case .flags(let flags): self += TraceRecord.Detail.names(of: flags).utf8
     case .changes(let changes): self += TraceRecord.Detail.list(changes).utf8
     }
+  }
+
+  fileprivate init(printable bytes: [UInt8]) {
+    self = []
+    append(printable: bytes)
   }
 
   /// Appends bytes; what would move a terminal's cursor is shown as \xNN.

@@ -74,7 +74,9 @@ extension Host {
 
   /// Begins to measure a turn.
   func watch(_ turn: Turn) {
-    var record = TraceRecord()
+    let record = turn.spareRecord ?? TraceRecord()
+    turn.spareRecord = record
+    record.begin()
     if !tracer.sinks.isEmpty {
       record.command = tracer.commands.name(of: turn.context.pid, at: record.started)
     }
@@ -168,27 +170,33 @@ extension Host {
   func note(
     _ turn: Turn, _ node: Node, _ detail: @autoclosure () -> TraceRecord.Detail = .none
   ) {
-    guard turn.record != nil else { return }
-    turn.record?.path = node.path
-    turn.record?.detail = detail()
+    guard let record = turn.record else { return }
+    _ = node.withPath { record.setPath($0) }
+    record.detail = detail()
   }
 
   /// The same for a name that has no node yet.
   func note(_ turn: Turn, _ place: Node.Place) {
-    guard turn.record != nil else { return }
-    turn.record?.path = place.path
+    guard let record = turn.record else { return }
+    _ = place.withPath { record.setPath($0) }
   }
 }
 
 /// The names of processes by their ids, each remembered for a second. proc_pid_comm(5).
 struct CommandNames {
   private var known: [Int32: (name: [UInt8], until: UInt64)] = [:]
+  /// The one that was asked for last, which mostly is asked for next.
+  private var latest: (pid: Int32, name: [UInt8], until: UInt64) = (0, [], 0)
   private static let lifetime: UInt64 = 1_000_000_000
   private static let most = 512
 
   mutating func name(of pid: Int32, at now: UInt64) -> [UInt8] {
+    if pid == latest.pid, now < latest.until { return latest.name }
     let old = known[pid]
-    if let old, now < old.until { return old.name }
+    if let old, now < old.until {
+      latest = (pid, old.name, old.until)
+      return old.name
+    }
     // A process that is gone by now is still called what it was.
     let name = CommandNames.read(pid) ?? old?.name ?? Array((pid == 0 ? "kernel" : "?").utf8)
     if known.count >= CommandNames.most { known = [:] }
