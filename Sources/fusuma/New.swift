@@ -20,18 +20,21 @@ struct New: ParsableCommand {
   func run() throws {
     let file = name.hasSuffix(".rb") ? name : name + ".rb"
     let base = String(file.dropLast(3).split(separator: "/").last ?? "")
-    guard let className = New.className(base) else {
+    guard var className = New.className(base) else {
       throw HostError("'\(base)' makes no name for a class: use letters, digits, - and _")
     }
+    // Not a class of Ruby's, which the script would open and change.
+    if try Host(Host.Configuration(script: file)).hasConstant(className) { className += "Files" }
     let source = template.source(className: className, file: file, name: base)
     do throws(SystemError) { try SourceFile.write(source, toNew: file) } catch {
       throw HostError("cannot write \(file): \(error)")
     }
+    let operand = file.hasPrefix("-") ? "./" + file : file
     print(
       """
       wrote \(file); to try it:
         mkdir -p /tmp/\(base)
-        fusuma --watch \(file) /tmp/\(base)
+        fusuma --watch \(operand) /tmp/\(base)
       """)
   }
 

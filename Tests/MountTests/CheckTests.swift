@@ -31,6 +31,27 @@ import Testing
 
   // MARK: check
 
+  @Test func aHookThatWaitsIsWaitedFor() throws {
+    try #expect(
+      warnings(
+        """
+        def on_getattr
+          sleep 0.01
+          @path == '/' ? FUSE::Stat.directory : FUSE::Stat.file(2)
+        end
+        def on_readdir; ["a"]; end
+        def on_read_all; `echo 1`; end
+        """) == [])
+  }
+
+  @Test(arguments: ["string", "class", "object", "hash", "FUSE", "curl"])
+  func newLeavesRubysOwnClassesAlone(_ name: String) throws {
+    let folder = try Folder()
+    try #require(run([Mount.binary, "new", name], in: folder.path).status == 0)
+    let outcome = try run([Mount.binary, "check", name + ".rb"], in: folder.path)
+    #expect(outcome.status == 0 && outcome.errors == "", "\(outcome)")
+  }
+
   @Test func hooksAreListedWithTheirLines() throws {
     let outcome = try check(
       """

@@ -24,6 +24,11 @@ package struct CheckResult: Sendable {
 }
 
 extension Host {
+  /// Whether Ruby, or what the host offers to scripts, has a constant of that name already.
+  package func hasConstant(_ name: String) -> Bool {
+    vm.scope { (try? vm.constant(name)) != nil }
+  }
+
   /// Loads the script up to FUSE.run, and looks at the class that it is handed.
   ///
   /// With `callsHooks`, hooks that tell (on_getattr, on_readdir, on_read, ...) are called for the files

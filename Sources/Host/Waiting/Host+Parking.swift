@@ -35,20 +35,22 @@ extension Host {
   }
 
   private func park(_ kind: String, _ arguments: Value) throws(RubyException) -> Value {
-    guard let turn = running else {
-      throw vm.exception("RuntimeError", "nothing can be waited for here")
+    if kind == "mount" {
+      guard let turn = running else {
+        throw vm.exception("RuntimeError", "FUSE.run cannot be called from here")
+      }
+      return try parkScript(turn)
     }
-    if kind == "mount" { return try parkScript(turn) }
     if kind == "http_stream" {
       let ticket = makeTicket()
       streams[ticket.rawValue] = try httpRequest(arguments, streaming: true)
       return try vm.integer(Int(ticket.rawValue))
     }
     let (wait, ticket) = try wait(kind, arguments)
-    if turn.request != nil, turn.request?.isInterrupted == true {
-      throw vm.systemError("interrupted", EINTR)
-    }
-    guard isServing, !isReloading, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
+    if running?.request?.isInterrupted == true { throw vm.systemError("interrupted", EINTR) }
+    guard isServing, !isReloading, let turn = running, let fiber = turn.fiber,
+      vm.canPark(vm[fiber])
+    else {
       if kind == "event", arguments[1].isNil {
         throw vm.exception(
           "RuntimeError", "would wait for ever: nobody else can run while this is waited for here")
