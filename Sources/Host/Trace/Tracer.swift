@@ -143,9 +143,14 @@ extension Host {
     }
     let colours = isatty(descriptor) == 1 && getenv("NO_COLOR") == nil
     let reporter = reporter
+    var hasFailed = false
     tracer.add(
       TraceSink(trace.filter, trace.format, colours: colours) { bytes in
-        reporter.write(bytes, to: descriptor)
+        let error = reporter.write(bytes, to: descriptor)
+        guard error != 0, !hasFailed else { return }
+        hasFailed = true
+        reporter.say(
+          "cannot write the trace \(trace.path): \(SystemError(number: error)); its lines are lost")
       })
   }
 

@@ -37,6 +37,19 @@ import Testing
     text.split(separator: "\n").map(String.init)
   }
 
+  @Test func aTraceThatCannotBeWrittenIsToldOfOnce() throws {
+    let options = ["--trace=/dev/full"]
+    try withMount(.source(Self.script), options: options, reports: true) { mount in
+      try work(mount)
+      try #require(eventually { !mount.log.isEmpty })
+      try work(mount)
+      #expect(
+        lines(mount.log) == [
+          "fusuma: cannot write the trace /dev/full: No space left on device; its lines are lost"
+        ])
+    }
+  }
+
   @Test func everyOperationHasItsLine() throws {
     let output = try Folder()
     let file = output.path + "/trace"
