@@ -169,8 +169,8 @@ extension VM {
 
   /// Reads members of a stat-like by name, from a Hash or from any object's methods.
   ///
-  /// `body` is told of each member that is there and not nil, by its place in `names`. Answers what a member's
-  /// method raised.
+  /// `body` is told of each member that is there and not nil, by its place in `names`. Answers what a
+  /// member's method raised.
   public func members(
     of object: Value, names: MemberNames, _ body: (Int, Value) -> Void
   ) -> RubyException? {
