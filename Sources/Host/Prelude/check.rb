@@ -10,6 +10,13 @@ module FUSE
     MOST_FILES = 200
     DEEPEST = 6
     LARGEST = 1 << 20
+    # How many seconds hooks may wait for in all, so that one that waits for ever ends the check.
+    PATIENCE = 20
+
+    # Raised in a hook that is not waited for any longer. No StandardError: a script that retries
+    # whatever fails would go on.
+    class OutOfPatience < Exception
+    end
 
     # Pairs of a place, "file:line" or nil, and what is wrong there.
     attr_reader :warnings
@@ -41,7 +48,32 @@ module FUSE
 
     # Calls hooks, beginning with the root directory, as `find` and `cat` would.
     def look_at_files
-      visit("/", 0)
+      Check.limit_waits(PATIENCE) { visit("/", 0) }
+    end
+
+    # Raises OutOfPatience in what waits when so many seconds are over. Requests have a time-out of
+    # their own.
+    def self.limit_waits(seconds)
+      @deadline = Time.now + seconds
+      singleton = class << FUSE; self; end
+      singleton.__send__(:alias_method, :__wait_patiently, :__wait)
+      singleton.__send__(:define_method, :__wait) do |kind, *args|
+        left = Check.time_left
+        # The place of the time-out; nil is none.
+        index = { sleep: 0, event: 1, descriptors: 1 }[kind]
+        cut = index && (args[index].nil? || args[index] > left)
+        # What is woken by other hooks comes to nothing here: no other hook runs.
+        raise OutOfPatience if left <= 0 || (kind == :event && args[1].nil?)
+        args[index] = left if cut
+        outcome = __wait_patiently(kind, *args)
+        raise OutOfPatience if cut && outcome.nil?
+        outcome
+      end
+      yield
+    end
+
+    def self.time_left
+      @deadline - Time.now
     end
 
     private
@@ -91,7 +123,7 @@ module FUSE
     end
 
     def visit(path, depth)
-      return if (@visited += 1) > MOST_FILES
+      return if (@visited += 1) > MOST_FILES || Check.time_left <= 0
       instance = make(path) { return }
       stat = call(instance, path, :on_getattr) { return }
       if denied?(stat)
@@ -110,8 +142,10 @@ module FUSE
     # The instance for a path; the block is called where there is none to be had.
     def make(path)
       FUSE.find_or_create_instance_by_path(path)
+    rescue SystemCallError, OutOfPatience
+      yield
     rescue Exception => error
-      failed("#{@klass}.new", path, error) unless error.is_a?(SystemCallError)
+      failed("#{@klass}.new", path, error)
       yield
     end
 
@@ -176,12 +210,15 @@ module FUSE
     end
 
     # What a hook answers: the exception where it is an errno. The block is called where it is any
-    # other, which is a warning.
+    # other, which is a warning, and where it waits for too long.
     def call(instance, path, name, *arguments)
       return nil unless defined_hook?(name)
       instance.__send__(name, *arguments.first(accepted(name)))
     rescue SystemCallError => error
       error
+    rescue OutOfPatience
+      # It may be what the hook is there for: no mistake.
+      yield
     rescue Exception => error
       failed(name, path, error)
       yield
