@@ -23,7 +23,10 @@ struct New: ParsableCommand {
     guard let className = New.className(base) else {
       throw HostError("'\(base)' makes no name for a class: use letters, digits, - and _")
     }
-    let source = template.source(className: className, file: file, name: base)
+    // A path that a command line does not take for an option.
+    let argument = file.hasPrefix("-") ? "./" + file : file
+    let source = template.source(
+      className: try free(className), file: argument, name: base)
     do throws(SystemError) { try SourceFile.write(source, toNew: file) } catch {
       throw HostError("cannot write \(file): \(error)")
     }
@@ -31,8 +34,18 @@ struct New: ParsableCommand {
       """
       wrote \(file); to try it:
         mkdir -p /tmp/\(base)
-        fusuma --watch \(file) /tmp/\(base)
+        fusuma --watch \(argument) /tmp/\(base)
       """)
+  }
+
+  /// The name, or a longer one where Ruby, the host or the template itself has something of that name:
+  /// the script would change it, or could not be run.
+  private func free(_ className: String) throws -> String {
+    let host = try Host(Host.Configuration(script: name))
+    let isTaken =
+      ["BEGIN", "END"].contains(className) || template.assigns(constant: className)
+      || host.has(constant: className)
+    return isTaken ? className + "Filesystem" : className
   }
 
   /// "my-files" is MyFiles; nil where there is no letter to begin with.

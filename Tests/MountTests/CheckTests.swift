@@ -137,6 +137,26 @@ import Testing
       ])
   }
 
+  @Test(arguments: [
+    "sleep 0.01", "`echo`", "IO.popen('echo') { |io| io.read }", "Queue.new.push(1)",
+    "begin; Curl.get('http://127.0.0.1:1/'); rescue RuntimeError; end",
+  ])
+  func hooksMayWait(_ wait: String) throws {
+    let body = """
+      def wait; \(wait); end
+      def on_getattr; wait; @path == '/' ? FUSE::Stat.directory : FUSE::Stat.file(2); end
+      def on_readdir; wait; ['a']; end
+      def on_open; wait; 0; end
+      def on_read_all; wait; 'ok'; end
+      """
+    try #expect(warnings(body) == [])
+  }
+
+  @Test func aHookThatWaitsForEverIsLeftAlone() throws {
+    let body = Self.getattr + "def on_readdir; ['a']; end\ndef on_read_all; Queue.new.pop; end"
+    try #expect(warnings(body) == [])
+  }
+
   @Test func noHookIsCalledWhereThatIsNotWanted() throws {
     let source = "class A; def initialize(p); end; def on_getattr; raise 'x'; end; end; FUSE.run A"
     try #expect(check(source, ["--no-calls"]).status == 0)
@@ -167,6 +187,25 @@ import Testing
     #expect(again.status == 1)
     #expect(again.errors == "fusuma: cannot write my-files.rb: File exists\n")
     try #expect(folder.read("my-files.rb") == before)
+  }
+
+  @Test(arguments: [
+    ("string", "hello"), ("class", "hello"), ("FUSE", "memory"), ("object", "memory"),
+    ("JSON", "webhook"), ("curl", "webhook"), ("URL", "webhook"), ("END", "hello"),
+  ])
+  func aNameThatIsTakenMakesAnotherClass(_ name: String, _ template: String) throws {
+    let folder = try Folder()
+    try #expect(run([Mount.binary, "new", name, "-t", template], in: folder.path).status == 0)
+    let checked = try run([Mount.binary, "check", "\(name).rb"], in: folder.path)
+    #expect(checked.status == 0, "\(checked)")
+    #expect(checked.output.contains("Filesystem has "), "\(checked)")
+  }
+
+  @Test func aNameThatLooksLikeAnOptionIsAdvisedAsAPath() throws {
+    let folder = try Folder()
+    let outcome = try run([Mount.binary, "new", "--", "-x"], in: folder.path)
+    #expect(outcome.output.contains("fusuma --watch ./-x.rb /tmp/-x\n"), "\(outcome)")
+    try #expect(run([Mount.binary, "check", "./-x.rb"], in: folder.path).status == 0)
   }
 
   private func withNew(_ template: String, _ body: (Mount) throws -> Void) throws {

@@ -24,6 +24,11 @@ package struct CheckResult: Sendable {
 }
 
 extension Host {
+  /// Whether a script finds a constant of that name at the top level, before it has defined any.
+  package func has(constant name: String) -> Bool {
+    vm.scope { (try? vm.constant(name)) != nil }
+  }
+
   /// Loads the script up to FUSE.run, and looks at the class that it is handed.
   ///
   /// With `callsHooks`, hooks that tell (on_getattr, on_readdir, on_read, ...) are called for the files
