@@ -81,6 +81,77 @@ import Testing
       ])
   }
 
+  @Test func aRequiredKeywordIsNamed() throws {
+    let body = Self.getattr + "def on_mkdir(mode:); end\ndef on_rmdir(a: 1); puts 'no'; end"
+    try #expect(
+      warnings(body) == [
+        "script.rb:4: warning: on_mkdir needs the keyword mode:, but is handed no keywords"
+      ])
+  }
+
+  @Test func aMethodOfTheClassThatNeedsArgumentsIsNamed() throws {
+    let body =
+      Self.getattr + "def self.on_init(a, b); end\ndef self.on_reload(a); end\n"
+      + "def self.on_destroy(a = 1); end"
+    try #expect(
+      warnings(body) == [
+        "script.rb:4: warning: self.on_init needs 2 arguments, but is handed none",
+        "script.rb:5: warning: self.on_reload needs 1 argument, but is handed none",
+      ])
+  }
+
+  @Test func whatIsNoNameIsNamed() throws {
+    let body = Self.getattr + "def on_readdir; ['a', :b, ['c', nil], 3, nil]; end"
+    try #expect(
+      warnings(body) == [
+        "script.rb:4: warning: on_readdir lists 3 in /, which is no String",
+        "script.rb:4: warning: on_readdir lists nil in /, which is no String",
+      ])
+  }
+
+  @Test func aHelperThatIsCalledIsNoMisspeltHook() throws {
+    let helper = Self.getattr + "def on_line; end\n"
+    try #expect(warnings(helper + "def on_access\non_line\nend") == [])
+    try #expect(warnings(helper + "# on_line").count == 1)
+  }
+
+  @Test func whatIsAlwaysEmptyNeedsNoTruncating() throws {
+    let body = """
+        def on_getattr
+          return FUSE::Stat.directory if @path == '/'
+          @path == '/a' ? FUSE::Stat.file(0, 0222) : FUSE::Stat.file(5, 0444)
+        end
+        def on_readdir; ['a', 'b']; end
+        def on_write(data, offset); data.size; end
+      """
+    try #expect(warnings(body) == [])
+    try #expect(warnings(body.replacing("'a', 'b'", with: "")).count == 1)
+    try #expect(warnings(body.replacing("0444", with: "0644")).count == 1)
+  }
+
+  @Test func aByteOrderMarkIsSkipped() throws {
+    let folder = try Folder()
+    try folder.write("part.rb", "\u{FEFF}PART = 1")
+    try folder.write(
+      "script.rb",
+      """
+      \u{FEFF}require_relative "part"
+      class Files
+        def initialize(path); end
+        def on_getattr; FUSE::Stat.directory; end
+      end
+      FUSE.run Files
+      """)
+    let outcome = try run([Mount.binary, "check", "script.rb"], in: folder.path)
+    #expect(outcome.status == 0, "\(outcome)")
+  }
+
+  @Test func nothingIsLikeOneLetter() throws {
+    let outcome = try check("n")
+    #expect(outcome.errors.contains("undefined"), "\(outcome)")
+    #expect(!outcome.errors.contains("did you mean"), "\(outcome)")
+  }
+
   @Test func writingWithoutTruncatingIsNamed() throws {
     let write = Self.getattr + "def on_write(data); end\n"
     try #expect(
