@@ -4,7 +4,15 @@ import Glibc
 
 /// Reading whole files, for scripts.
 package enum SourceFile {
-  /// The file's bytes. Throws what open(2) or read(2) answered.
+  /// What some editors begin a file of UTF-8 with; mruby takes it for the script's first letters.
+  private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
+  /// A source without its byte order mark.
+  package static func withoutMark(_ source: [UInt8]) -> [UInt8] {
+    source.starts(with: byteOrderMark) ? Array(source.dropFirst(byteOrderMark.count)) : source
+  }
+
+  /// The file's bytes, without a byte order mark. Throws what open(2) or read(2) answered.
   package static func read(_ path: String) throws(SystemError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw SystemError(number: errno) }
@@ -21,7 +29,7 @@ package enum SourceFile {
         count = max(got, 0)
       }
       if number != 0 { throw SystemError(number: number) }
-      if piece.isEmpty { return content }
+      if piece.isEmpty { return withoutMark(content) }
       content += piece
     }
   }

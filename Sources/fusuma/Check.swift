@@ -7,7 +7,8 @@ struct Check: ParsableCommand {
     abstract: "Load a script without mounting it, list its hooks, and warn of mistakes.",
     discussion: """
       The script is run up to FUSE.run. Then on_getattr, on_readdir, on_open, on_read and on_read_all \
-      are called for the files that there are, unless --no-calls is given.
+      are called for the files that there are, unless --no-calls is given. What they wait for is waited \
+      for, for 20 seconds in all.
 
       The exit status is 0 where there is nothing to warn of, 1 where there is, or where the script \
       does not load, and 2 where the command line is wrong.

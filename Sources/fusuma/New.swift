@@ -20,22 +20,32 @@ struct New: ParsableCommand {
   func run() throws {
     let file = name.hasSuffix(".rb") ? name : name + ".rb"
     let base = String(file.dropLast(3).split(separator: "/").last ?? "")
-    guard var className = New.className(base) else {
+    guard let className = New.className(base) else {
       throw HostError("'\(base)' makes no name for a class: use letters, digits, - and _")
     }
-    // Not a class of Ruby's, which the script would open and change.
-    if try Host(Host.Configuration(script: file)).hasConstant(className) { className += "Files" }
-    let source = template.source(className: className, file: file, name: base)
+    // A path that a command line does not take for an option.
+    let argument = file.hasPrefix("-") ? "./" + file : file
+    let source = template.source(
+      className: try free(className), file: argument, name: base)
     do throws(SystemError) { try SourceFile.write(source, toNew: file) } catch {
       throw HostError("cannot write \(file): \(error)")
     }
-    let operand = file.hasPrefix("-") ? "./" + file : file
     print(
       """
       wrote \(file); to try it:
         mkdir -p /tmp/\(base)
-        fusuma --watch \(operand) /tmp/\(base)
+        fusuma --watch \(argument) /tmp/\(base)
       """)
+  }
+
+  /// The name, or a longer one where Ruby, the host or the template itself has something of that name:
+  /// the script would change it, or could not be run.
+  private func free(_ className: String) throws -> String {
+    let host = try Host(Host.Configuration(script: name))
+    let isTaken =
+      ["BEGIN", "END"].contains(className) || template.assigns(constant: className)
+      || host.has(constant: className)
+    return isTaken ? className + "Filesystem" : className
   }
 
   /// "my-files" is MyFiles; nil where there is no letter to begin with.

@@ -18,6 +18,9 @@ enum Template: String, ExpressibleByArgument, CaseIterable {
     return head + body.replacing("CLASS", with: className) + "\nFUSE.run \(className)\n"
   }
 
+  /// Whether the script has a constant of that name besides its class.
+  func assigns(constant name: String) -> Bool { body.contains("\n\(name) = ") }
+
   private var purpose: String {
     switch self {
     case .hello: "a directory with a file in it"

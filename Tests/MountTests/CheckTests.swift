@@ -102,6 +102,77 @@ import Testing
       ])
   }
 
+  @Test func aRequiredKeywordIsNamed() throws {
+    let body = Self.getattr + "def on_mkdir(mode:); end\ndef on_rmdir(a: 1); puts 'no'; end"
+    try #expect(
+      warnings(body) == [
+        "script.rb:4: warning: on_mkdir needs the keyword mode:, but is handed no keywords"
+      ])
+  }
+
+  @Test func aMethodOfTheClassThatNeedsArgumentsIsNamed() throws {
+    let body =
+      Self.getattr + "def self.on_init(a, b); end\ndef self.on_reload(a); end\n"
+      + "def self.on_destroy(a = 1); end"
+    try #expect(
+      warnings(body) == [
+        "script.rb:4: warning: self.on_init needs 2 arguments, but is handed none",
+        "script.rb:5: warning: self.on_reload needs 1 argument, but is handed none",
+      ])
+  }
+
+  @Test func whatIsNoNameIsNamed() throws {
+    let body = Self.getattr + "def on_readdir; ['a', :b, ['c', nil], 3, nil]; end"
+    try #expect(
+      warnings(body) == [
+        "script.rb:4: warning: on_readdir lists 3 in /, which is no String",
+        "script.rb:4: warning: on_readdir lists nil in /, which is no String",
+      ])
+  }
+
+  @Test func aHelperThatIsCalledIsNoMisspeltHook() throws {
+    let helper = Self.getattr + "def on_line; end\n"
+    try #expect(warnings(helper + "def on_access\non_line\nend") == [])
+    try #expect(warnings(helper + "# on_line").count == 1)
+  }
+
+  @Test func whatIsAlwaysEmptyNeedsNoTruncating() throws {
+    let body = """
+        def on_getattr
+          return FUSE::Stat.directory if @path == '/'
+          @path == '/a' ? FUSE::Stat.file(0, 0222) : FUSE::Stat.file(5, 0444)
+        end
+        def on_readdir; ['a', 'b']; end
+        def on_write(data, offset); data.size; end
+      """
+    try #expect(warnings(body) == [])
+    try #expect(warnings(body.replacing("'a', 'b'", with: "")).count == 1)
+    try #expect(warnings(body.replacing("0444", with: "0644")).count == 1)
+  }
+
+  @Test func aByteOrderMarkIsSkipped() throws {
+    let folder = try Folder()
+    try folder.write("part.rb", "\u{FEFF}PART = 1")
+    try folder.write(
+      "script.rb",
+      """
+      \u{FEFF}require_relative "part"
+      class Files
+        def initialize(path); end
+        def on_getattr; FUSE::Stat.directory; end
+      end
+      FUSE.run Files
+      """)
+    let outcome = try run([Mount.binary, "check", "script.rb"], in: folder.path)
+    #expect(outcome.status == 0, "\(outcome)")
+  }
+
+  @Test func nothingIsLikeOneLetter() throws {
+    let outcome = try check("n")
+    #expect(outcome.errors.contains("undefined"), "\(outcome)")
+    #expect(!outcome.errors.contains("did you mean"), "\(outcome)")
+  }
+
   @Test func writingWithoutTruncatingIsNamed() throws {
     let write = Self.getattr + "def on_write(data); end\n"
     try #expect(
@@ -158,6 +229,26 @@ import Testing
       ])
   }
 
+  @Test(arguments: [
+    "sleep 0.01", "`echo`", "IO.popen('echo') { |io| io.read }", "Queue.new.push(1)",
+    "begin; Curl.get('http://127.0.0.1:1/'); rescue RuntimeError; end",
+  ])
+  func hooksMayWait(_ wait: String) throws {
+    let body = """
+      def wait; \(wait); end
+      def on_getattr; wait; @path == '/' ? FUSE::Stat.directory : FUSE::Stat.file(2); end
+      def on_readdir; wait; ['a']; end
+      def on_open; wait; 0; end
+      def on_read_all; wait; 'ok'; end
+      """
+    try #expect(warnings(body) == [])
+  }
+
+  @Test func aHookThatWaitsForEverIsLeftAlone() throws {
+    let body = Self.getattr + "def on_readdir; ['a']; end\ndef on_read_all; Queue.new.pop; end"
+    try #expect(warnings(body) == [])
+  }
+
   @Test func noHookIsCalledWhereThatIsNotWanted() throws {
     let source = "class A; def initialize(p); end; def on_getattr; raise 'x'; end; end; FUSE.run A"
     try #expect(check(source, ["--no-calls"]).status == 0)
@@ -188,6 +279,25 @@ import Testing
     #expect(again.status == 1)
     #expect(again.errors == "fusuma: cannot write my-files.rb: File exists\n")
     try #expect(folder.read("my-files.rb") == before)
+  }
+
+  @Test(arguments: [
+    ("string", "hello"), ("class", "hello"), ("FUSE", "memory"), ("object", "memory"),
+    ("JSON", "webhook"), ("curl", "webhook"), ("URL", "webhook"), ("END", "hello"),
+  ])
+  func aNameThatIsTakenMakesAnotherClass(_ name: String, _ template: String) throws {
+    let folder = try Folder()
+    try #expect(run([Mount.binary, "new", name, "-t", template], in: folder.path).status == 0)
+    let checked = try run([Mount.binary, "check", "\(name).rb"], in: folder.path)
+    #expect(checked.status == 0, "\(checked)")
+    #expect(checked.output.contains("Filesystem has "), "\(checked)")
+  }
+
+  @Test func aNameThatLooksLikeAnOptionIsAdvisedAsAPath() throws {
+    let folder = try Folder()
+    let outcome = try run([Mount.binary, "new", "--", "-x"], in: folder.path)
+    #expect(outcome.output.contains("fusuma --watch ./-x.rb /tmp/-x\n"), "\(outcome)")
+    try #expect(run([Mount.binary, "check", "./-x.rb"], in: folder.path).status == 0)
   }
 
   private func withNew(_ template: String, _ body: (Mount) throws -> Void) throws {

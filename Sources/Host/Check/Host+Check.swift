@@ -24,8 +24,8 @@ package struct CheckResult: Sendable {
 }
 
 extension Host {
-  /// Whether Ruby, or what the host offers to scripts, has a constant of that name already.
-  package func hasConstant(_ name: String) -> Bool {
+  /// Whether a script finds a constant of that name at the top level, before it has defined any.
+  package func has(constant name: String) -> Bool {
     vm.scope { (try? vm.constant(name)) != nil }
   }
 

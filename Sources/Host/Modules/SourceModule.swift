@@ -32,7 +32,7 @@ package enum SourceModule {
     var piece = [UInt8](repeating: 0, count: 64 << 10)
     while true {
       let count = read(descriptor, &piece, piece.count)
-      if count == 0 { return content }
+      if count == 0 { return SourceFile.withoutMark(content) }
       if count > 0 {
         content += piece.prefix(count)
       } else if errno != EINTR {

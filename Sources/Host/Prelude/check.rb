@@ -10,6 +10,13 @@ module FUSE
     MOST_FILES = 200
     DEEPEST = 6
     LARGEST = 1 << 20
+    # How many seconds hooks may wait for in all, so that one that waits for ever ends the check.
+    PATIENCE = 20
+
+    # Raised in a hook that is not waited for any longer. No StandardError: a script that retries
+    # whatever fails would go on.
+    class OutOfPatience < Exception
+    end
 
     # Pairs of a place, "file:line" or nil, and what is wrong there.
     attr_reader :warnings
@@ -20,6 +27,8 @@ module FUSE
       @table = table
       @warnings = []
       @visited = 0
+      # What on_getattr says of regular files with a permission to write.
+      @writable_sizes = []
     end
 
     # The hooks that the class defines, in the order of the table, with their places.
@@ -31,17 +40,49 @@ module FUSE
       @klass.instance_methods.each { |name| look_at_name(name) }
       CLASS_HOOKS.each do |name|
         warn(place(name), "#{name} is called on the class: def self.#{name}") if defined_hook?(name)
+        next unless @klass.respond_to?(name)
+        look_at_parameters(@klass, @klass.method(name), "self.#{name}", [])
       end
       (@klass.methods & @table.keys).each do |name|
         warn(nil, "self.#{name} is never called: hooks are methods of the instances: def #{name}")
       end
-      hooks.each { |name, _place| look_at_arity(name) }
+      hooks.each do |name, _place|
+        look_at_parameters(nil, @klass.instance_method(name), name.to_s, @table[name])
+      end
       look_at_combinations
     end
 
     # Calls hooks, beginning with the root directory, as `find` and `cat` would.
     def look_at_files
-      visit("/", 0)
+      Check.limit_waits(PATIENCE) { visit("/", 0) }
+      # Where all that can be written to says that it is empty, '>' has nothing to do.
+      return if @writable_sizes.empty? || @writable_sizes.any? { |size| size != 0 }
+      @warnings.reject! { |warning| warning.equal?(@unemptied) }
+    end
+
+    # Raises OutOfPatience in what waits when so many seconds are over. Requests have a time-out of
+    # their own.
+    def self.limit_waits(seconds)
+      @deadline = Time.now + seconds
+      singleton = class << FUSE; self; end
+      singleton.__send__(:alias_method, :__wait_patiently, :__wait)
+      singleton.__send__(:define_method, :__wait) do |kind, *args|
+        left = Check.time_left
+        # The place of the time-out; nil is none.
+        index = { sleep: 0, event: 1, descriptors: 1 }[kind]
+        cut = index && (args[index].nil? || args[index] > left)
+        # What is woken by other hooks comes to nothing here: no other hook runs.
+        raise OutOfPatience if left <= 0 || (kind == :event && args[1].nil?)
+        args[index] = left if cut
+        outcome = __wait_patiently(kind, *args)
+        raise OutOfPatience if cut && outcome.nil?
+        outcome
+      end
+      yield
+    end
+
+    def self.time_left
+      @deadline - Time.now
     end
 
     private
@@ -64,19 +105,53 @@ module FUSE
       return if @table.key?(name) || CLASS_HOOKS.include?(name)
       if text.start_with?("on")
         meant = FUSE.__nearest_hook(text)
-        warn(place(name), "#{name} is not a hook; did you mean #{meant}?") if meant
+        return if meant.nil? || called?(name)
+        warn(place(name), "#{name} is not a hook; did you mean #{meant}?")
       elsif [:getattr, :readdir].include?(name) && !defined_hook?("on_#{name}".to_sym)
         warn(place(name), "#{name} is not a hook; did you mean on_#{name}?")
       end
     end
 
-    def look_at_arity(name)
-      arity = @klass.instance_method(name).arity
-      needed = arity < 0 ? -arity - 1 : arity
-      handed = @table[name]
-      return if needed <= handed.size
+    # Whether the file that a method stands in has its name elsewhere, too: a helper, then, that only
+    # happens to be called nearly like a hook.
+    def called?(name)
+      file, defined_at = @klass.instance_method(name).source_location
+      return false unless file && File.file?(file)
+      lines = File.read(file).split("\n")
+      lines.each_with_index.any? do |line, index|
+        index + 1 != defined_at && !line.lstrip.start_with?("#") && line.include?(name.to_s) &&
+          !line.include?("def #{name}")
+      end
+    end
+
+    # Whether a method can be called with as many of the arguments, from the left, as it accepts. The
+    # receiver is nil for a method of the instances.
+    def look_at_parameters(receiver, method, name, handed)
+      location = method.source_location && method.source_location.join(":")
+      needed = method.parameters.count { |kind, _name| kind == :req }
       all = handed.empty? ? "none" : "at most #{handed.size}: #{handed.join(", ")}"
-      warn(place(name), "#{name} needs #{needed} arguments, but is handed #{all}")
+      if needed > handed.size
+        many = needed == 1 ? "1 argument" : "#{needed} arguments"
+        warn(location, "#{name} needs #{many}, but is handed #{all}")
+      end
+      keyword = needed_keyword(receiver, method)
+      warn(location, "#{name} needs the keyword #{keyword}:, but is handed no keywords") if keyword
+    end
+
+    # The first keyword that a method cannot do without; nil where there is none.
+    #
+    # mruby does not tell the needed keywords from the others. It tells of a missing one before one that
+    # is unknown, and of that before the method's body is run: so it is called with one.
+    def needed_keyword(receiver, method)
+      kinds = method.parameters.map { |kind, _name| kind }
+      return nil if !kinds.include?(:key) || kinds.include?(:keyrest)
+      values = [nil] * kinds.count { |kind| [:req, :opt].include?(kind) }
+      receiver ||= @klass.allocate
+      receiver.__send__(method.name, *values, __fusuma_check: nil)
+      nil
+    rescue Exception => error
+      start = "missing keyword: "
+      error.message.start_with?(start) ? error.message[start.size..-1] : nil
     end
 
     def look_at_combinations
@@ -84,14 +159,14 @@ module FUSE
         warn(nil, "without on_getattr there is nothing but an empty root directory")
       end
       if defined_hook?(:on_write) && !defined_hook?(:on_truncate)
-        warn(
+        @unemptied = warn(
           place(:on_write),
-          "on_write without on_truncate: '>' cannot empty a file, so what was in it stays")
+          "on_write without on_truncate: '>' cannot empty a file, so what was in it stays")[-1]
       end
     end
 
     def visit(path, depth)
-      return if (@visited += 1) > MOST_FILES
+      return if (@visited += 1) > MOST_FILES || Check.time_left <= 0
       instance = make(path) { return }
       stat = call(instance, path, :on_getattr) { return }
       if denied?(stat)
@@ -103,15 +178,20 @@ module FUSE
       end
       case mode & S_IFMT
       when S_IFDIR then list(instance, path, depth)
-      when S_IFREG then read(instance, path, member(stat, :st_size))
+      when S_IFREG
+        size = member(stat, :st_size)
+        @writable_sizes << size if mode & 0222 != 0
+        read(instance, path, size)
       end
     end
 
     # The instance for a path; the block is called where there is none to be had.
     def make(path)
       FUSE.find_or_create_instance_by_path(path)
+    rescue SystemCallError, OutOfPatience
+      yield
     rescue Exception => error
-      failed("#{@klass}.new", path, error) unless error.is_a?(SystemCallError)
+      failed("#{@klass}.new", path, error)
       yield
     end
 
@@ -139,8 +219,12 @@ module FUSE
         return if denied?(names) && !names.nil?
         return warn(place(:on_readdir), "on_readdir answers #{names.inspect} for #{path}")
       end
-      names.each do |name, _stat|
-        name = name[0] if name.is_a?(Array)
+      names.to_a.each do |name|
+        name = name[0] if name.is_a?(Array) && name.size == 2
+        unless name.is_a?(String) || name.is_a?(Symbol)
+          warn(place(:on_readdir), "on_readdir lists #{name.inspect} in #{path}, which is no String")
+          next
+        end
         name = name.to_s
         next if name == "." || name == ".."
         if name.empty? || name.include?("/")
@@ -176,12 +260,15 @@ module FUSE
     end
 
     # What a hook answers: the exception where it is an errno. The block is called where it is any
-    # other, which is a warning.
+    # other, which is a warning, and where it waits for too long.
     def call(instance, path, name, *arguments)
       return nil unless defined_hook?(name)
       instance.__send__(name, *arguments.first(accepted(name)))
     rescue SystemCallError => error
       error
+    rescue OutOfPatience
+      # It may be what the hook is there for: no mistake.
+      yield
     rescue Exception => error
       failed(name, path, error)
       yield

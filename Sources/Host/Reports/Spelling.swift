@@ -3,11 +3,12 @@
 /// Finds words that are nearly the same.
 package enum Spelling {
   /// The word that is most like `word`, if one is alike: at most a third of its letters differ, not
-  /// counting a `prefix` of so many that all words have.
+  /// counting a `prefix` of so many that all words have. Nothing is like one or two letters.
   package static func nearest(
     to word: String, among words: some Sequence<String>, prefix: Int = 0
   ) -> String? {
     let letters = Array(word.utf8)
+    guard letters.count - prefix > 2 else { return nil }
     let most = max(1, (letters.count - prefix) / 3)
     let near = words.lazy.map { (word: $0, distance: distance(letters, Array($0.utf8), most)) }
       .filter { $0.distance > 0 && $0.distance <= most }

@@ -1,8 +1,8 @@
 // Parking: how a Ruby method that must wait gives its turn away.
 //
 // FUSE.__park(kind, args) either begins a wait and answers PARKED, which the caller yields from its
-// fiber, or, where the fiber cannot yield (C stands between, or nothing is mounted), waits in place
-// and answers the outcome.
+// fiber, or, where the fiber cannot yield (C stands between, nothing is mounted, or no turn runs, as
+// while a script is checked), waits in place and answers the outcome.
 
 import FUSE
 import Glibc
@@ -35,22 +35,18 @@ extension Host {
   }
 
   private func park(_ kind: String, _ arguments: Value) throws(RubyException) -> Value {
-    if kind == "mount" {
-      guard let turn = running else {
-        throw vm.exception("RuntimeError", "FUSE.run cannot be called from here")
-      }
-      return try parkScript(turn)
-    }
+    let turn = running
+    if kind == "mount" { return try parkScript(turn) }
     if kind == "http_stream" {
       let ticket = makeTicket()
       streams[ticket.rawValue] = try httpRequest(arguments, streaming: true)
       return try vm.integer(Int(ticket.rawValue))
     }
     let (wait, ticket) = try wait(kind, arguments)
-    if running?.request?.isInterrupted == true { throw vm.systemError("interrupted", EINTR) }
-    guard isServing, !isReloading, let turn = running, let fiber = turn.fiber,
-      vm.canPark(vm[fiber])
-    else {
+    if let turn, turn.request != nil, turn.request?.isInterrupted == true {
+      throw vm.systemError("interrupted", EINTR)
+    }
+    guard isServing, !isReloading, let turn, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
       if kind == "event", arguments[1].isNil {
         throw vm.exception(
           "RuntimeError", "would wait for ever: nobody else can run while this is waited for here")
@@ -68,8 +64,8 @@ extension Host {
   }
 
   /// FUSE.run: the script's own turn waits for the end of the mount.
-  private func parkScript(_ turn: Turn) throws(RubyException) -> Value {
-    guard turn === scriptTurn, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
+  private func parkScript(_ turn: Turn?) throws(RubyException) -> Value {
+    guard let turn, turn === scriptTurn, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
       throw vm.exception(
         "RuntimeError", "FUSE.run must be called by the script itself, not by a hook or a block")
     }
