@@ -280,8 +280,7 @@ extension Host {
     if outer == nil { control?.board.leave() }
     running = outer
     switch outcome {
-    case .parked:
-      turn.record?.park()
+    case .parked: break
     case .returned(let value):
       putBack(turn)
       proceed(turn, .value(value))

@@ -134,18 +134,18 @@ final class Reporter {
   // MARK: Writing
 
   /// One write(2) a report, so that reports of several processes do not mix.
-  func write(_ text: String) { write(Array(text.utf8), to: descriptor) }
+  func write(_ text: String) {
+    Array(text.utf8).withUnsafeBytes { write($0, to: descriptor) }
+  }
 
   /// Writes all of it.
-  func write(_ bytes: [UInt8], to descriptor: Int32) {
-    bytes.withUnsafeBytes { bytes in
-      var rest = bytes
-      while let base = rest.baseAddress, rest.count > 0 {
-        let count = Glibc.write(descriptor, base, rest.count)
-        // There is nobody left to tell that telling failed.
-        if count < 0 && errno != EINTR { return }
-        rest = UnsafeRawBufferPointer(rebasing: rest[max(count, 0)...])
-      }
+  func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) {
+    var rest = bytes
+    while let base = rest.baseAddress, rest.count > 0 {
+      let count = Glibc.write(descriptor, base, rest.count)
+      // There is nobody left to tell that telling failed.
+      if count < 0 && errno != EINTR { return }
+      rest = UnsafeRawBufferPointer(rebasing: rest[max(count, 0)...])
     }
   }
 }

@@ -1,0 +1,80 @@
+import Glibc
+
+/// A process that calls, with the ends of the lines that are its own.
+final class Caller {
+  let pid: Int32
+  fileprivate let name: [UInt8]
+  /// Until when the name holds, on the monotonic clock.
+  fileprivate let until: UInt64
+  /// `cat[8418]`, and what a JSON object has instead: both with all that follows on the line.
+  let text: [UInt8]
+  let json: [UInt8]
+
+  init(pid: Int32, name: [UInt8], until: UInt64) {
+    self.pid = pid
+    self.name = name
+    self.until = until
+    text = Caller.encoded(name.count) { text in
+      name.withUnsafeBytes { text.append(printable: $0) }
+      text.append("[")
+      text.append(number: Int(pid))
+      text.append(literal: "]\n")
+    }
+    json = Caller.encoded(name.count) { text in
+      text.append(number: Int(pid))
+      text.append(literal: #","command":"#)
+      name.withUnsafeBytes { text.append(quoted: $0) }
+      text.append(literal: "}\n")
+    }
+  }
+
+  private static func encoded(_ count: Int, _ body: (inout TraceText) -> Void) -> [UInt8] {
+    var text = TraceText(capacity: 64 + count * TraceText.longestEscape)
+    defer { text.free() }
+    body(&text)
+    return [UInt8](text.bytes)
+  }
+
+  /// The name that a process has now, for people. proc_pid_comm(5).
+  static func name(of pid: Int32) -> String {
+    Caller.readName(pid).map { String(decoding: $0, as: UTF8.self) } ?? "?"
+  }
+
+  fileprivate static func readName(_ pid: Int32) -> [UInt8]? {
+    guard pid > 0 else { return nil }
+    let descriptor = Glibc.open("/proc/\(pid)/comm", O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: 64)
+    let count = Glibc.read(descriptor, &bytes, bytes.count)
+    return count > 0 ? Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") }) : nil
+  }
+}
+
+/// Who calls, by their ids, each name remembered for a second.
+struct Callers {
+  private var known: [Int32: Caller] = [:]
+  /// Mostly the same one calls again.
+  private var last = Callers.kernel
+  private let kernel = Callers.kernel
+
+  private static let lifetime: UInt64 = 1_000_000_000
+  private static let most = 512
+  private static var kernel: Caller { Caller(pid: 0, name: Array("kernel".utf8), until: .max) }
+
+  mutating func caller(_ pid: Int32, at now: UInt64) -> Caller {
+    if pid == last.pid, now < last.until { return last }
+    if pid == 0 { return kernel }
+    let old = known[pid]
+    if let old, now < old.until {
+      last = old
+      return old
+    }
+    // A process that is gone by now is still called what it was.
+    let name = Caller.readName(pid) ?? old?.name ?? Array("?".utf8)
+    if known.count >= Callers.most { known = [:] }
+    last = Caller(pid: pid, name: name, until: now + Callers.lifetime)
+    known[pid] = last
+    return last
+  }
+}
