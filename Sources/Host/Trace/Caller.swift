@@ -10,17 +10,21 @@ final class Caller {
   let text: [UInt8]
   let json: [UInt8]
 
+  /// The most bytes that a name has (the kernel's have 15), and that either of the ends has.
+  private static let longestName = 64
+  static let longest = 64 + longestName * TraceText.longestEscape
+
   init(pid: Int32, name: [UInt8], until: UInt64) {
     self.pid = pid
     self.name = name
     self.until = until
-    text = Caller.encoded(name.count) { text in
+    text = Caller.encoded { text in
       name.withUnsafeBytes { text.append(printable: $0) }
       text.append("[")
       text.append(number: Int(pid))
       text.append(literal: "]\n")
     }
-    json = Caller.encoded(name.count) { text in
+    json = Caller.encoded { text in
       text.append(number: Int(pid))
       text.append(literal: #","command":"#)
       name.withUnsafeBytes { text.append(quoted: $0) }
@@ -28,8 +32,8 @@ final class Caller {
     }
   }
 
-  private static func encoded(_ count: Int, _ body: (inout TraceText) -> Void) -> [UInt8] {
-    var text = TraceText(capacity: 64 + count * TraceText.longestEscape)
+  private static func encoded(_ body: (inout TraceText) -> Void) -> [UInt8] {
+    var text = TraceText(capacity: Caller.longest)
     defer { text.free() }
     body(&text)
     return [UInt8](text.bytes)
@@ -45,7 +49,7 @@ final class Caller {
     let descriptor = Glibc.open("/proc/\(pid)/comm", O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: 64)
+    var bytes = [UInt8](repeating: 0, count: longestName)
     let count = Glibc.read(descriptor, &bytes, bytes.count)
     return count > 0 ? Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") }) : nil
   }

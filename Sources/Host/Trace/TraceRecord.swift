@@ -76,7 +76,7 @@ final class TraceNotes {
 
   func take(_ node: Node, _ detail: TraceRecord.Detail) {
     text.removeAll()
-    if !append(path: node) { text.removeAll() }
+    if node.isRoot { text.append("/") } else if !append(path: node) { text.removeAll() }
     pathCount = text.count
     var room = TraceText.longestDetail
     if case .text(let bytes) = detail { room = bytes.count }
@@ -84,19 +84,20 @@ final class TraceNotes {
     text.append(detail)
   }
 
-  /// Appends a node's path; answers whether it has one. `Node.path` makes an array of it.
+  /// Appends a node's path, and nothing of the root's; answers whether it has one. (`Node.path` makes
+  /// an array of it.)
   private func append(path node: Node) -> Bool {
-    guard !node.isRoot else {
-      text.reserve(1)
-      text.append("/")
-      return true
+    // By a pointer, because a place that is copied out of the array counts references four times.
+    node.places.withUnsafeBufferPointer { places in
+      guard !places.isEmpty, let place = places.baseAddress else { return node.isRoot }
+      guard append(path: place.pointee.parent) else { return false }
+      return place.pointee.name.bytes.withUnsafeBytes { name in
+        text.reserve(1 + name.count)
+        text.append("/")
+        text.append(name)
+        return true
+      }
     }
-    guard let place = node.places.first else { return false }
-    if !place.parent.isRoot, !append(path: place.parent) { return false }
-    text.reserve(1 + place.name.bytes.count)
-    text.append("/")
-    text.append(place.name.bytes)
-    return true
   }
 
   /// The path, empty where there is none, and the arguments.

@@ -30,6 +30,9 @@ struct TraceText {
 
   mutating func removeAll() { end = start }
 
+  /// Takes over what a copy of this was given.
+  mutating func grow(to copy: TraceText) { end = copy.end }
+
   /// Whether so many bytes more go in.
   func hasRoom(for more: Int) -> Bool { more <= limit - end }
 
@@ -79,16 +82,26 @@ struct TraceText {
   }
 
   /// Appends a number in decimal.
+  @inline(__always)
   mutating func append(number: UInt64) {
-    var digits = 1
-    var rest = number
-    while rest >= 10 {
-      rest /= 10
+    if number < 10 {
+      append(UInt8(truncatingIfNeeded: 0x30 + number))
+    } else {
+      append(large: number)
+    }
+  }
+
+  private mutating func append(large number: UInt64) {
+    var digits = 2
+    var rest = number / 100
+    while rest > 0 {
       digits += 1
+      rest /= 10
     }
     append(number: number, digits: digits)
   }
 
+  @inline(__always)
   mutating func append(number: Int) {
     if number < 0 { append("-") }
     append(number: UInt64(number.magnitude))

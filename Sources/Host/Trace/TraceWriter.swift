@@ -32,12 +32,10 @@ struct TraceWriter {
   /// What is shown as slow, in nanoseconds.
   private static let slow: UInt64 = 10_000_000
 
-  /// The most bytes that the line of an operation takes: names of members, numbers and colours have
-  /// room enough in the first.
+  /// The most bytes that the line of an operation takes: numbers, colours and the names of members
+  /// have room enough in the first.
   static func longest(_ event: TraceEvent) -> Int {
-    let caller = event.notes.caller
-    return 512 + event.notes.count * TraceText.longestEscape
-      + max(caller.text.count, caller.json.count)
+    512 + Caller.longest + event.notes.count * TraceText.longestEscape
   }
 
   mutating func write(_ event: TraceEvent, to out: inout TraceText) {

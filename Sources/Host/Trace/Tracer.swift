@@ -41,7 +41,7 @@ final class TraceSink {
     }
     var line = text
     writer.write(event, to: &line)
-    text = line
+    text.grow(to: line)
     return !isFlushDue
   }
 
