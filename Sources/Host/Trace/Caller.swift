@@ -5,7 +5,7 @@ final class Caller {
   let pid: Int32
   fileprivate let name: [UInt8]
   /// Until when the name holds, on the monotonic clock.
-  fileprivate let until: UInt64
+  private let until: UInt64
   /// `cat[8418]`, and what a JSON object has instead: both with all that follows on the line.
   let text: [UInt8]
   let json: [UInt8]
@@ -31,6 +31,9 @@ final class Caller {
       text.append(literal: "}\n")
     }
   }
+
+  /// Whether the name still holds.
+  func isKnown(at now: UInt64) -> Bool { now < until }
 
   private static func encoded(_ body: (inout TraceText) -> Void) -> [UInt8] {
     var text = TraceText(capacity: Caller.longest)
@@ -58,27 +61,20 @@ final class Caller {
 /// Who calls, by their ids, each name remembered for a second.
 struct Callers {
   private var known: [Int32: Caller] = [:]
-  /// Mostly the same one calls again.
-  private var last = Callers.kernel
-  private let kernel = Callers.kernel
+  let kernel = Caller(pid: 0, name: Array("kernel".utf8), until: .max)
 
   private static let lifetime: UInt64 = 1_000_000_000
   private static let most = 512
-  private static var kernel: Caller { Caller(pid: 0, name: Array("kernel".utf8), until: .max) }
 
   mutating func caller(_ pid: Int32, at now: UInt64) -> Caller {
-    if pid == last.pid, now < last.until { return last }
     if pid == 0 { return kernel }
     let old = known[pid]
-    if let old, now < old.until {
-      last = old
-      return old
-    }
+    if let old, old.isKnown(at: now) { return old }
     // A process that is gone by now is still called what it was.
     let name = Caller.readName(pid) ?? old?.name ?? Array("?".utf8)
     if known.count >= Callers.most { known = [:] }
-    last = Caller(pid: pid, name: name, until: now + Callers.lifetime)
-    known[pid] = last
-    return last
+    let caller = Caller(pid: pid, name: name, until: now + Callers.lifetime)
+    known[pid] = caller
+    return caller
   }
 }

@@ -68,8 +68,9 @@ final class TraceNotes {
 
   deinit { text.free() }
 
-  func begin(_ caller: Caller) {
-    if self.caller !== caller { self.caller = caller }
+  /// Begins with an operation that some process asks for: mostly the one that asked before.
+  func begin(_ pid: Int32, at now: UInt64, among callers: inout Callers) {
+    if caller.pid != pid || !caller.isKnown(at: now) { caller = callers.caller(pid, at: now) }
     text.removeAll()
     pathCount = 0
   }

@@ -90,9 +90,8 @@ extension Host {
   /// Begins to measure a turn.
   func watch(_ turn: Turn) {
     let now = monotonicNanoseconds()
-    let caller = tracer.callers.caller(turn.context.pid, at: now)
-    let notes = tracer.idleNotes.popLast() ?? TraceNotes(caller)
-    notes.begin(caller)
+    let notes = tracer.idleNotes.popLast() ?? TraceNotes(tracer.callers.kernel)
+    notes.begin(turn.context.pid, at: now, among: &tracer.callers)
     turn.record = TraceRecord(started: now, notes)
   }
 
