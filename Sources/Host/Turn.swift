@@ -49,8 +49,6 @@ final class Turn {
   var isScripts = false
   /// For the trace; nil while nobody looks.
   var record: TraceRecord?
-  /// The one that it had before, for the next time.
-  var spareRecord: TraceRecord?
 }
 
 /// The kernel's requests by their names in the trace, and the host's own work.
@@ -346,8 +344,7 @@ extension Host {
     if outer == nil { notices.leave() }
     running = outer
     switch outcome {
-    case .parked:
-      turn.record?.park()
+    case .parked: break
     case .returned(let value):
       putBack(turn)
       proceed(turn, .value(value))

@@ -105,7 +105,7 @@ package final class ControlClient {
     switch second.pid {
     case 0: return work
     case getpid(): return "this line"
-    default: return "\(work) for \(CommandNames.name(of: second.pid)) (pid \(second.pid))"
+    default: return "\(work) for \(Caller.name(of: second.pid)) (pid \(second.pid))"
     }
   }
 }

@@ -138,21 +138,20 @@ final class Reporter {
 
   // MARK: Writing
 
-  /// One write(2) a report, so that reports of several processes do not mix.
-  /// Where that fails there is nobody left to be told.
-  func write(_ text: String) { write(Array(text.utf8), to: descriptor) }
+  /// One write(2) a report, so that reports of several processes do not mix. Where it fails there is
+  /// nobody left to be told.
+  func write(_ text: String) {
+    _ = Array(text.utf8).withUnsafeBytes { write($0, to: descriptor) }
+  }
 
   /// Writes all of it; answers the errno of what could not be written, or 0.
-  @discardableResult
-  func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
-    bytes.withUnsafeBytes { bytes in
-      var rest = bytes
-      while let base = rest.baseAddress, rest.count > 0 {
-        let count = Glibc.write(descriptor, base, rest.count)
-        if count < 0 && errno != EINTR { return errno }
-        rest = UnsafeRawBufferPointer(rebasing: rest[max(count, 0)...])
-      }
-      return 0
+  func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Int32 {
+    var rest = bytes
+    while let base = rest.baseAddress, rest.count > 0 {
+      let count = Glibc.write(descriptor, base, rest.count)
+      if count < 0 && errno != EINTR { return errno }
+      rest = UnsafeRawBufferPointer(rebasing: rest[max(count, 0)...])
     }
+    return 0
   }
 }

@@ -70,7 +70,8 @@ final class StatisticsFeed {
     if case .failure = event.result { hasFailed = true }
     operations[event.operation.rawValue, default: Histogram()]
       .add(event.total, hasFailed: hasFailed)
-    guard let path = event.path, paths.count < StatisticsFeed.mostPaths || paths[path] != nil else {
+    let path = [UInt8](event.notes.path)
+    guard !path.isEmpty, paths.count < StatisticsFeed.mostPaths || paths[path] != nil else {
       return
     }
     var entry = paths[path] ?? (0, 0, 0)

@@ -64,7 +64,7 @@ package struct TraceFilter: Equatable, Sendable {
       }
     }
     if paths.isEmpty { return true }
-    let path = (event.path ?? []).map { CChar(bitPattern: $0) } + [0]
+    let path = event.notes.path.map { CChar(bitPattern: $0) } + [0]
     return paths.contains { fnmatch($0, path, 0) == 0 }
   }
 

@@ -3,8 +3,9 @@ import Glibc
 
 /// What is measured of a turn while somebody looks. Times are in nanoseconds of the monotonic clock.
 ///
-/// A turn keeps its record for the next operation, so that taking notes allocates nothing.
-final class TraceRecord {
+/// To look at the clock takes about as long as to write half a line, so one look serves for two things
+/// wherever next to nothing lies between them.
+struct TraceRecord {
   /// What there is to say of an operation's arguments, in short.
   enum Detail {
     case none
@@ -19,58 +20,109 @@ final class TraceRecord {
     case text([UInt8])
   }
 
-  private(set) var started: UInt64 = 0
+  let started: UInt64
+  let notes: TraceNotes
   /// Time spent in Ruby, and waiting.
   private(set) var ruby: UInt64 = 0
   private(set) var waiting: UInt64 = 0
   /// When the hook that it is at was called.
-  private(set) var hookStarted: UInt64 = 0
+  private var hookStarted: UInt64 = 0
+  /// When Ruby was entered or left last; 0 before.
   private var changed: UInt64 = 0
   /// When it was answered; 0 until then.
   private(set) var ended: UInt64 = 0
-  /// The caller's name: it may be gone by the end.
-  var command: [UInt8] = []
-  var path: [UInt8]? { hasPath ? pathBytes : nil }
-  private var pathBytes: [UInt8] = []
-  private var hasPath = false
-  var detail = Detail.none
 
-  /// Begins anew.
-  func begin() {
-    started = monotonicNanoseconds()
-    ruby = 0
-    waiting = 0
-    hookStarted = 0
-    ended = 0
-    hasPath = false
-    detail = .none
+  init(started: UInt64, _ notes: TraceNotes) {
+    self.started = started
+    self.notes = notes
   }
 
-  /// Takes down a path, over the one before.
-  func setPath(_ bytes: UnsafeRawBufferPointer) {
-    pathBytes.removeAll(keepingCapacity: true)
-    pathBytes.append(contentsOf: bytes)
-    hasPath = true
-  }
-
-  func beginHook() { hookStarted = 0 }
-  func enterRuby() {
-    changed = monotonicNanoseconds()
+  mutating func beginHook() { hookStarted = 0 }
+  mutating func enterRuby() {
+    // The host needs a fraction of a microsecond from a request to its first hook.
+    changed = changed == 0 ? started : monotonicNanoseconds()
     if hookStarted == 0 { hookStarted = changed }
   }
-  func leaveRuby() { ruby += monotonicNanoseconds() - changed }
-  func park() { changed = monotonicNanoseconds() }
-  func end() { ended = monotonicNanoseconds() }
-  func resume() { waiting += monotonicNanoseconds() - changed }
+  /// Ruby has answered, or begins to wait.
+  mutating func leaveRuby() {
+    let now = monotonicNanoseconds()
+    ruby += now - changed
+    changed = now
+  }
+  mutating func resume() { waiting += monotonicNanoseconds() - changed }
+  mutating func end() { ended = monotonicNanoseconds() }
+
+  /// How long the hook took that has just answered; nil where a class without it was not asked.
+  var hookDuration: UInt64? { hookStarted > 0 ? changed - hookStarted : nil }
+}
+
+/// What is taken down of an operation as it begins: by its end, names may have moved, and who called may
+/// be gone. They are used again and again, so that an operation does not allocate.
+final class TraceNotes {
+  private(set) var caller: Caller
+  /// The path, and behind it what there is to say of the arguments.
+  private var text = TraceText(capacity: 512)
+  private var pathCount = 0
+
+  init(_ caller: Caller) { self.caller = caller }
+
+  deinit { text.free() }
+
+  /// Begins with an operation that some process asks for: mostly the one that asked before.
+  func begin(_ pid: Int32, at now: UInt64, among callers: inout Callers) {
+    if caller.pid != pid || !caller.isKnown(at: now) { caller = callers.caller(pid, at: now) }
+    text.removeAll()
+    pathCount = 0
+  }
+
+  /// Takes a name down that has no node yet.
+  func take(_ place: Node.Place) {
+    text.removeAll()
+    if !append(path: place) { text.removeAll() }
+    pathCount = text.count
+  }
+
+  func take(_ node: Node, _ detail: TraceRecord.Detail) {
+    text.removeAll()
+    if node.isRoot { text.append("/") } else if !append(path: node) { text.removeAll() }
+    pathCount = text.count
+    var room = TraceText.longestDetail
+    if case .text(let bytes) = detail { room = bytes.count }
+    text.reserve(room)
+    text.append(detail)
+  }
+
+  /// Appends a node's path, and nothing of the root's; answers whether it has one. (`Node.path` makes
+  /// an array of it.)
+  private func append(path node: Node) -> Bool {
+    // By a pointer, because a place that is copied out of the array counts references four times.
+    node.places.withUnsafeBufferPointer { places in
+      guard !places.isEmpty, let place = places.baseAddress else { return node.isRoot }
+      return append(path: place.pointee)
+    }
+  }
+
+  private func append(path place: Node.Place) -> Bool {
+    guard append(path: place.parent) else { return false }
+    place.name.withBytes { name in
+      text.reserve(1 + name.count)
+      text.append("/")
+      text.append(name)
+    }
+    return true
+  }
+
+  /// The path, empty where there is none, and the arguments.
+  var path: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: text.bytes[..<pathCount]) }
+  var detail: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: text.bytes[pathCount...]) }
+  var count: Int { text.count }
 }
 
 /// One operation that is over, as it is shown.
 struct TraceEvent {
   let operation: Operation
-  let path: [UInt8]?
-  let detail: TraceRecord.Detail
+  let notes: TraceNotes
   let result: Result<Int, Errno>
-  let caller: Context
   /// When it was answered, on the monotonic clock.
   let ended: UInt64
   /// Times in nanoseconds: from the request to the answer, and what of it Ruby ran and waited.

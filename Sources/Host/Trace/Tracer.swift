@@ -6,11 +6,12 @@ import Ruby
 
 /// Where a trace goes: a file, or a client.
 final class TraceSink {
-  let filter: TraceFilter
+  private let filter: TraceFilter
+  private let showsAll: Bool
   private var writer: TraceWriter
-  private var buffer: [UInt8] = []
+  private var text = TraceText(capacity: TraceSink.room)
   /// Takes whole lines.
-  private let deliver: ([UInt8]) -> Void
+  private let deliver: (UnsafeRawBufferPointer) -> Void
   /// Somebody will call `flush` soon.
   fileprivate var isFlushDue = false
 
@@ -19,24 +20,36 @@ final class TraceSink {
 
   init(
     _ filter: TraceFilter, _ format: TraceFormat, colours: Bool,
-    deliver: @escaping ([UInt8]) -> Void
+    deliver: @escaping (UnsafeRawBufferPointer) -> Void
   ) {
     self.filter = filter
+    showsAll = filter == TraceFilter()
     writer = TraceWriter(format: format, colours: colours)
     self.deliver = deliver
-    buffer.reserveCapacity(TraceSink.room)
   }
 
-  fileprivate func take(_ event: TraceEvent, _ command: [UInt8]) {
-    writer.write(event, command, to: &buffer)
-    if buffer.count > TraceSink.room - 1024 { flush() }
+  deinit { text.free() }
+
+  /// Writes the line of an operation, unless it is not to be shown; answers whether `flush` is to be
+  /// called soon, and nobody is about to.
+  fileprivate func take(_ event: TraceEvent) -> Bool {
+    guard showsAll || filter.accepts(event) else { return false }
+    let longest = TraceWriter.longest(event)
+    if !text.hasRoom(for: longest) {
+      flush()
+      text.reserve(longest)
+    }
+    var line = text
+    writer.write(event, to: &line)
+    text.grow(to: line)
+    return !isFlushDue
   }
 
   /// Hands over what was gathered.
   func flush() {
-    guard !buffer.isEmpty else { return }
-    deliver(buffer)
-    buffer.removeAll(keepingCapacity: true)
+    guard text.count > 0 else { return }
+    deliver(text.bytes)
+    text.removeAll()
   }
 }
 
@@ -46,7 +59,9 @@ struct Tracer {
   private(set) var feeds: [StatisticsFeed] = []
   /// Somebody looks.
   private(set) var isOn = false
-  fileprivate var commands = CommandNames()
+  fileprivate var callers = Callers()
+  /// Notes of operations that are over, for those to come.
+  fileprivate var idleNotes: [TraceNotes] = []
 
   mutating func add(_ sink: TraceSink) {
     sinks.append(sink)
@@ -74,35 +89,32 @@ extension Host {
 
   /// Begins to measure a turn.
   func watch(_ turn: Turn) {
-    let record = turn.spareRecord ?? TraceRecord()
-    turn.spareRecord = record
-    record.begin()
-    if !tracer.sinks.isEmpty {
-      record.command = tracer.commands.name(of: turn.context.pid, at: record.started)
-    }
-    turn.record = record
+    let now = monotonicNanoseconds()
+    let notes = tracer.idleNotes.popLast() ?? TraceNotes(tracer.callers.kernel)
+    notes.begin(turn.context.pid, at: now, among: &tracer.callers)
+    turn.record = TraceRecord(started: now, notes)
   }
 
   /// Tells of an operation that ends, to whoever looks.
+  @inline(__always)
   func trace(_ turn: Turn, _ result: Result<Int, Errno>) {
-    guard let record = turn.record else { return }
+    if turn.record != nil { tell(turn, result) }
+  }
+
+  @inline(never)
+  private func tell(_ turn: Turn, _ result: Result<Int, Errno>) {
+    guard let record = turn.record.take() else { return }
     let event = TraceEvent(
-      operation: turn.operation, path: record.path, detail: record.detail, result: result,
-      caller: turn.context, ended: record.ended, total: record.ended - record.started,
-      ruby: record.ruby, waiting: record.waiting)
+      operation: turn.operation, notes: record.notes, result: result, ended: record.ended,
+      total: record.ended - record.started, ruby: record.ruby, waiting: record.waiting)
     for feed in tracer.feeds { feed.take(event) }
-    for sink in tracer.sinks where sink.filter.accepts(event) {
-      sink.take(event, record.command)
-      if !sink.isFlushDue { flushSoon(sink) }
-    }
+    for sink in tracer.sinks where sink.take(event) { flushSoon(sink) }
+    if tracer.idleNotes.count < Host.idleKept { tracer.idleNotes.append(record.notes) }
   }
 
   /// Tells of a hook that has answered.
   func measure(_ turn: Turn, _ result: Answer.Result) {
-    guard let record = turn.record else { return }
-    // A class without the hook was not asked.
-    guard !tracer.feeds.isEmpty, record.hookStarted > 0 else { return }
-    let duration = monotonicNanoseconds() - record.hookStarted
+    guard !tracer.feeds.isEmpty, let duration = turn.record?.hookDuration else { return }
     let hasFailed =
       switch result {
       case .missing, .value: false
@@ -175,52 +187,9 @@ extension Host {
   func note(
     _ turn: Turn, _ node: Node, _ detail: @autoclosure () -> TraceRecord.Detail = .none
   ) {
-    guard let record = turn.record else { return }
-    _ = node.withPath { record.setPath($0) }
-    record.detail = detail()
+    if let notes = turn.record?.notes { notes.take(node, detail()) }
   }
 
   /// The same for a name that has no node yet.
-  func note(_ turn: Turn, _ place: Node.Place) {
-    guard let record = turn.record else { return }
-    _ = place.withPath { record.setPath($0) }
-  }
-}
-
-/// The names of processes by their ids, each remembered for a second. proc_pid_comm(5).
-struct CommandNames {
-  private var known: [Int32: (name: [UInt8], until: UInt64)] = [:]
-  /// The one that was asked for last, which mostly is asked for next.
-  private var latest: (pid: Int32, name: [UInt8], until: UInt64) = (0, [], 0)
-  private static let lifetime: UInt64 = 1_000_000_000
-  private static let most = 512
-
-  mutating func name(of pid: Int32, at now: UInt64) -> [UInt8] {
-    if pid == latest.pid, now < latest.until { return latest.name }
-    let old = known[pid]
-    if let old, now < old.until {
-      latest = (pid, old.name, old.until)
-      return old.name
-    }
-    // A process that is gone by now is still called what it was.
-    let name = CommandNames.read(pid) ?? old?.name ?? Array((pid == 0 ? "kernel" : "?").utf8)
-    if known.count >= CommandNames.most { known = [:] }
-    known[pid] = (name, now + CommandNames.lifetime)
-    return name
-  }
-
-  /// The name that a process has now, for people.
-  static func name(of pid: Int32) -> String {
-    CommandNames.read(pid).map { String(decoding: $0, as: UTF8.self) } ?? "?"
-  }
-
-  private static func read(_ pid: Int32) -> [UInt8]? {
-    guard pid > 0 else { return nil }
-    let descriptor = Glibc.open("/proc/\(pid)/comm", O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: 64)
-    let count = Glibc.read(descriptor, &bytes, bytes.count)
-    return count > 0 ? Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") }) : nil
-  }
+  func note(_ turn: Turn, _ place: Node.Place) { turn.record?.notes.take(place) }
 }
