@@ -19,7 +19,7 @@ struct Attach: ParsableCommand {
     Interrupt.install()
     let client = try ControlClient(mountPoint: mountPoint)
     try Attach.greet(client, mountPoint)
-    _ = Prompt(client).run()
+    if Prompt(client).run() == .cutShort { throw ExitCode.failure }
   }
 
   /// Says to whom one talks now.

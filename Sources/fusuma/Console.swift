@@ -35,9 +35,10 @@ struct Console: ParsableCommand {
       _ = Console.wait(for: child)
       throw error
     }
-    if ending == .left { kill(child, SIGTERM) }
+    if ending != .unmounted { kill(child, SIGTERM) }
     let status = Console.wait(for: child)
     if status != 0 { throw ExitCode(status) }
+    if ending == .cutShort { throw ExitCode.failure }
   }
 
   /// The child: it mounts, in a process group of its own, so that Ctrl-C is the console's alone.

@@ -28,6 +28,9 @@ struct Prompt {
     }
   }
 
+  /// How much of a backtrace is shown.
+  private static let mostFrames = 12
+
   /// Where lines are remembered; nil where there is no place for that.
   private static func historyPath() -> String? {
     func variable(_ name: String) -> String? {
@@ -49,6 +52,8 @@ struct Prompt {
     case left
     /// The mount is gone.
     case unmounted
+    /// What was piped in ended in the middle of something.
+    case cutShort
   }
 
   /// Reads and evaluates until somebody has enough.
@@ -57,7 +62,12 @@ struct Prompt {
     while true {
       let line: String
       switch read(isContinued: !source.isEmpty) {
-      case .ended: return .left
+      case .ended:
+        if editor == nil, !source.isEmpty {
+          say("the input ends in the middle of this, which was not run: \(source)")
+          return .cutShort
+        }
+        return .left
       case .interrupted:
         source = ""
         continue
@@ -132,7 +142,11 @@ struct Prompt {
       Terminal.write(Terminal.paint("=> ", .cyan) + value + "\n")
     } else if let error = message["error"]?.string {
       var text = Terminal.paint(error, .red) + "\n"
-      for frame in message["frames"]?.array ?? [] { text += "    from \(frame.string ?? "")\n" }
+      let frames = message["frames"]?.array ?? []
+      for frame in frames.prefix(Prompt.mostFrames) { text += "    from \(frame.string ?? "")\n" }
+      if frames.count > Prompt.mostFrames {
+        text += "    ... \(frames.count - Prompt.mostFrames) more\n"
+      }
       Terminal.write(text)
     }
     return .done

@@ -144,6 +144,39 @@ import Testing
     }
   }
 
+  /// A script that never comes back from reading /x, and says so before.
+  private static let endless = """
+    class Endless
+      def initialize(path) = @path = path
+      def on_getattr = @path == "/" ? FUSE::Stat.directory : FUSE::Stat.file(nil)
+      def on_read_all
+        puts "looping"
+        loop { }
+      end
+    end
+    FUSE.run Endless
+    """
+
+  @Test func aMountThatItsScriptHoldsUpIsRefusedAndEndedByASecondSignal() throws {
+    try withMount(.source(Self.endless), ending: .exited(1), reports: true) { mount in
+      let reader = try Program(["cat", mount.path + "/x"])
+      try #require(eventually { mount.output.contains("looping") })
+
+      let second = try run([Mount.binary, "script.rb", "mnt"], in: mount.folder.path)
+      #expect(second.status == 1)
+      #expect(second.errors.hasPrefix("fusuma: the mount point mnt is busy: fusuma"))
+
+      #expect(
+        eventually {
+          mount.program.signal(SIGTERM)
+          return mount.program.hasEnded
+        })
+      #expect(!mount.isLive)
+      #expect(mount.log == "fusuma: the script does not come to an end: unmounting without it\n")
+      reader.wait()
+    }
+  }
+
   @Test(arguments: User.all) func aDeadMountIsInTheWay(_ user: User) throws {
     try withMount(.source(Self.good), as: user, ending: .killed(by: SIGKILL)) { mount in
       mount.program.signal(SIGKILL)

@@ -470,6 +470,7 @@ import Testing
       #expect(eventually { mount.output == "begin one\n" })
       try mount.save(source("two"))
       #expect(eventually { mount.output == "begin one\nend one\non_reload two\nbegin two\n" })
+      #expect(mount.log.contains("; 1 block of FUSE.spawn begun again\n"))
     }
   }
 

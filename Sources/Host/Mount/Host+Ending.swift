@@ -126,7 +126,7 @@ extension Host {
 }
 
 /// A number that two threads share.
-private final class Atomic1: Sendable {
+final class Atomic1: Sendable {
   private let value: Atomic<Int32>
   init(_ value: Int32) { self.value = Atomic(value) }
   func store(_ new: Int32) { value.store(new, ordering: .releasing) }

@@ -13,6 +13,9 @@ struct MountPoint {
   /// Throws one clear line where it is absent, no directory, a dead mount, or mounted already.
   init(_ given: String, force: Bool) throws(HostError) {
     guard !given.isEmpty else { throw HostError("the mount point is an empty name") }
+    if !MountPoint.answers(given) {
+      try MountPoint.refuse(given, mountedAt: MountPoint.absolute(given))
+    }
     var information = stat()
     if stat(given, &information) != 0 {
       switch errno {
@@ -45,6 +48,32 @@ struct MountPoint {
     path = String(cString: resolved)
     try MountPoint.refuse(given, mountedAt: path)
   }
+
+  /// Whether the place can be asked: a mount that its script holds up answers nobody.
+  private static func answers(_ given: String) -> Bool {
+    let mount = MountTable.last(at: absolute(given))
+    guard mount?.type.hasPrefix("fuse") == true else { return true }
+    // Asked on a thread, which is through by the time that the process may fork, or is left behind
+    // with it.
+    let hasAnswered = Atomic1(0)
+    var thread = pthread_t()
+    let code = startThread(isDetached: false, thread: &thread) {
+      var information = stat()
+      _ = stat(given, &information)
+      hasAnswered.store(1)
+    }
+    guard code == 0 else { return true }
+    let deadline = monotonicNanoseconds() + patience
+    while hasAnswered.load() == 0 {
+      guard monotonicNanoseconds() < deadline else { return false }
+      usleep(1000)
+    }
+    pthread_join(thread, nil)
+    return true
+  }
+
+  /// How long a mount that is in the way may take to answer, in nanoseconds.
+  private static let patience: UInt64 = 2_000_000_000
 
   /// Throws where a FUSE filesystem is mounted already.
   private static func refuse(_ given: String, mountedAt path: String) throws(HostError) {

@@ -48,7 +48,9 @@ extension Host {
         let changes = try load(source, over: base)
         let isSame = !reporter.remember(sourceFiles)
         takeOver()
-        tell(changes, sourceIsSame: isSame, since: begun)
+        // By now the blocks of before are told to end, and those of the new script have not begun.
+        let restarted = spawned.count(where: \.isScripts)
+        tell(changes, sourceIsSame: isSame, restarted: restarted, since: begun)
       } catch {
         reporter.reportingOnNewSources {
           switch error {

@@ -43,7 +43,7 @@ extension Host {
   private static let mostNamed = 8
 
   /// Says what changed and how long it took.
-  func tell(_ all: [World.Change], sourceIsSame: Bool, since begun: UInt64) {
+  func tell(_ all: [World.Change], sourceIsSame: Bool, restarted: Int, since begun: UInt64) {
     // What both came and went is of a class that was made anew, which is among the changes itself.
     let came = Set(all.filter { $0.kind == .added }.map(\.name))
     let both = came.intersection(all.filter { $0.kind == .removed }.map(\.name))
@@ -61,6 +61,9 @@ extension Host {
       if names.count > room { listed.append("\(names.count - room) more") }
       room -= min(room, names.count)
       parts.append("\(listed.joined(separator: ", ")) \(word)")
+    }
+    if restarted > 0 {
+      parts.append("\(restarted) block\(restarted == 1 ? "" : "s") of FUSE.spawn begun again")
     }
     let otherwise = sourceIsSame ? "nothing changed" : "no method changed"
     let summary = parts.isEmpty ? otherwise : parts.joined(separator: "; ")

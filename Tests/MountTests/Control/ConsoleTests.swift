@@ -47,6 +47,17 @@ import Testing
     }
   }
 
+  @Test func whatIsPipedInAndEndsInTheMiddleIsSaid() throws {
+    try withMount(.source(Self.script)) { mount in
+      let outcome = try run(
+        ["sh", "-c", "printf '1 + 1\n[1,\n' | \(Mount.binary) attach \(mount.path)"])
+      #expect(outcome.output == "=> 2\n")
+      #expect(outcome.status == 1)
+      #expect(
+        outcome.errors == "fusuma: the input ends in the middle of this, which was not run: [1,\n")
+    }
+  }
+
   @Test func localVariablesStayFromLineToLine() throws {
     try withMount(.source(Self.script)) { mount in
       let console = try attach(mount)
