@@ -144,7 +144,7 @@ extension Host {
     _ turn: Turn, result: Result<Int, Errno> = .success(0), _ reply: (consuming Request) -> Bool
   ) -> Bool {
     var taken = false
-    turn.record?.end()
+    turn.record?.end(turn.operation)
     if let request = turn.request.take() { taken = reply(request) }
     trace(turn, result)
     end(turn)
@@ -154,7 +154,7 @@ extension Host {
   func succeed(_ turn: Turn) { answer(turn) { $0.succeed() } }
 
   func fail(_ turn: Turn, _ error: Errno) {
-    turn.record?.end()
+    turn.record?.end(turn.operation)
     if let request = turn.request.take() { request.fail(error) }
     trace(turn, .failure(error))
     end(turn)

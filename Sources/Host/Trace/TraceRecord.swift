@@ -50,7 +50,10 @@ struct TraceRecord {
     changed = now
   }
   mutating func resume() { waiting += monotonicNanoseconds() - changed }
-  mutating func end() { ended = monotonicNanoseconds() }
+  /// It is about to be answered: as soon as Ruby has, but for a listing, which is still to be made.
+  mutating func end(_ operation: Operation) {
+    ended = changed == 0 || operation == .readdir ? monotonicNanoseconds() : changed
+  }
 
   /// How long the hook took that has just answered; nil where a class without it was not asked.
   var hookDuration: UInt64? { hookStarted > 0 ? changed - hookStarted : nil }
