@@ -27,6 +27,13 @@ void cmr_tune_malloc(void) {
   mallopt(M_TRIM_THRESHOLD, 32 << 20);
 }
 
+// Counts bytes that were allocated.
+static void count_more(cmr_vm *vm, size_t bytes) {
+  vm->live += bytes;
+  vm->total += bytes;
+  if (vm->live > vm->peak) vm->peak = vm->live;
+}
+
 // MARK: Spare blocks
 
 // Freed blocks of the sizes that pieces of files have. malloc keeps only small ones at hand; those
@@ -119,9 +126,7 @@ static mrb_value adopt(mrb_state *mrb, void *data) {
   size_t size = adoption->count + 1;
   vm->adopted[vm->adopted_count++] =
       (struct cmr_adopted){adoption->start, adoption->memory, size};
-  vm->live += size;
-  vm->total += size;
-  if (vm->live > vm->peak) vm->peak = vm->live;
+  count_more(vm, size);
   return value;
 }
 
@@ -155,9 +160,11 @@ void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data) {
   void *moved = block ? realloc(block, size) : take_block(vm, size);
   if (!moved) return NULL;
   size_t now = malloc_usable_size(moved);
-  vm->live += now - old;
-  if (now > old) vm->total += now - old;
-  if (vm->live > vm->peak) vm->peak = vm->live;
+  if (now > old) {
+    count_more(vm, now - old);
+  } else {
+    vm->live -= old - now;
+  }
   return moved;
 }
 

@@ -21,18 +21,16 @@ public struct Timestamp: Hashable, Sendable {
   }
 
   /// The system's clock at this moment. See clock_gettime(2), CLOCK_REALTIME.
-  public static var now: Timestamp {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Timestamp(time)
-  }
+  public static var now: Timestamp { Timestamp(CLOCK_REALTIME) }
 
   /// The system's clock at its last tick, some milliseconds ago at the most: what the kernel itself
   /// stamps files with, and cheaper. See clock_gettime(2), CLOCK_REALTIME_COARSE.
-  public static var lastTick: Timestamp {
+  public static var lastTick: Timestamp { Timestamp(CLOCK_REALTIME_COARSE) }
+
+  private init(_ clock: clockid_t) {
     var time = timespec()
-    clock_gettime(CLOCK_REALTIME_COARSE, &time)
-    return Timestamp(time)
+    clock_gettime(clock, &time)
+    self.init(time)
   }
 
   init(_ time: timespec) {

@@ -3,8 +3,8 @@
 // Invariant: a Value is a borrowed word. It is good inside the turn that made it, or for as long as
 // a Root (or an object that one holds) refers to it; nothing here copies or counts it.
 //
-// What is asked of every answer is inlinable, so that a host asks it without a call. The compiler
-// wants CMRuby to be imported for the package then; a host that does not import it cannot name it.
+// What is asked of every answer is public, since only that is inlined into a host, which still cannot
+// name what is in CMRuby.
 
 import CMRuby
 

@@ -28,9 +28,6 @@ struct Prompt {
     }
   }
 
-  /// How much of a backtrace is shown.
-  private static let mostFrames = 12
-
   /// Where lines are remembered; nil where there is no place for that.
   private static func historyPath() -> String? {
     func variable(_ name: String) -> String? {
@@ -141,13 +138,8 @@ struct Prompt {
     if let value = message["value"]?.string {
       Terminal.write(Terminal.paint("=> ", .cyan) + value + "\n")
     } else if let error = message["error"]?.string {
-      var text = Terminal.paint(error, .red) + "\n"
-      let frames = message["frames"]?.array ?? []
-      for frame in frames.prefix(Prompt.mostFrames) { text += "    from \(frame.string ?? "")\n" }
-      if frames.count > Prompt.mostFrames {
-        text += "    ... \(frames.count - Prompt.mostFrames) more\n"
-      }
-      Terminal.write(text)
+      let frames = (message["frames"]?.array ?? []).map { $0.string ?? "" }
+      Terminal.write(Terminal.paint(error, .red) + "\n" + Backtrace.text(of: frames))
     }
     return .done
   }

@@ -13,8 +13,9 @@ struct MountPoint {
   /// Throws one clear line where it is absent, no directory, a dead mount, or mounted already.
   init(_ given: String, force: Bool) throws(HostError) {
     guard !given.isEmpty else { throw HostError("the mount point is an empty name") }
-    if !MountPoint.answers(given) {
-      try MountPoint.refuse(given, mountedAt: MountPoint.absolute(given))
+    let place = MountPoint.absolute(given)
+    if MountPoint.mount(at: place) != nil, !MountPoint.answers(place) {
+      try MountPoint.refuse(given, mountedAt: place)
     }
     var information = stat()
     if stat(given, &information) != 0 {
@@ -27,14 +28,14 @@ struct MountPoint {
             "the mount point \(given) is a dead mount (Transport endpoint is not connected): "
               + "'fusermount3 -u \(given)' clears it, and so does fusuma --force")
         }
-        try MountPoint.clear(given)
+        try MountPoint.clear(given, mountedAt: place)
         guard stat(given, &information) == 0 else {
           throw HostError("the mount point \(given): \(String(cString: strerror(errno)))")
         }
       default:
         // A live mount whose script fails, or of somebody else who lets nobody in.
         let reason = String(cString: strerror(errno))
-        try MountPoint.refuse(given, mountedAt: MountPoint.absolute(given))
+        try MountPoint.refuse(given, mountedAt: place)
         throw HostError("the mount point \(given): \(reason)")
       }
     }
@@ -49,17 +50,20 @@ struct MountPoint {
     try MountPoint.refuse(given, mountedAt: path)
   }
 
-  /// Whether the place can be asked: a mount that its script holds up answers nobody.
-  private static func answers(_ given: String) -> Bool {
-    let mount = MountTable.last(at: absolute(given))
-    guard mount?.type.hasPrefix("fuse") == true else { return true }
+  /// The FUSE filesystem that is mounted at a path.
+  private static func mount(at path: String) -> MountTable.Mount? {
+    MountTable.last(at: path).flatMap { $0.type.hasPrefix("fuse") ? $0 : nil }
+  }
+
+  /// Whether a mount can be asked: one that its script holds up answers nobody.
+  private static func answers(_ path: String) -> Bool {
     // Asked on a thread, which is through by the time that the process may fork, or is left behind
     // with it.
     let hasAnswered = Atomic1(0)
     var thread = pthread_t()
     let code = startThread(isDetached: false, thread: &thread) {
       var information = stat()
-      _ = stat(given, &information)
+      _ = stat(path, &information)
       hasAnswered.store(1)
     }
     guard code == 0 else { return true }
@@ -77,18 +81,15 @@ struct MountPoint {
 
   /// Throws where a FUSE filesystem is mounted already.
   private static func refuse(_ given: String, mountedAt path: String) throws(HostError) {
-    guard let mount = MountTable.last(at: path), mount.type.hasPrefix("fuse") else { return }
+    guard let mount = mount(at: path) else { return }
     throw HostError(
       "the mount point \(given) is busy: \(mount.source) (\(mount.type)) is mounted there; "
         + "'fusermount3 -u \(given)' unmounts it")
   }
 
   /// Takes a dead mount of ours away.
-  private static func clear(_ given: String) throws(HostError) {
-    let path = absolute(given)
-    let mount = MountTable.last(at: path)
-    guard let mount, mount.type.hasPrefix("fuse"), mount.userID == nil || mount.userID == getuid()
-    else {
+  private static func clear(_ given: String, mountedAt path: String) throws(HostError) {
+    guard let mount = mount(at: path), mount.userID == nil || mount.userID == getuid() else {
       throw HostError("the dead mount at \(given) is not ours, and was left as it is")
     }
     if umount2(path, Linux.unmountDetach) == 0 { return }

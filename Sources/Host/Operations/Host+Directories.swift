@@ -156,8 +156,8 @@ extension Host {
       throw wrong(answer(element, listing), element.value, AnswerKind.names.expectation)
     }
     let name = FileName(borrowing: bytes)
-    guard name.isValid else {
-      throw wrong(
+    func misnamed() -> Errno {
+      wrong(
         answer(element, listing), element.value,
         "names of 1 to \(FileName.longest) bytes without a slash or NUL")
     }
@@ -166,7 +166,13 @@ extension Host {
     let has = listing.handle.listingHas
     guard listing.withEntries, has.entries, !element.stat.isNil,
       !(has.testsFirst && next == Host.dots + 1)
-    else { return try addName(bytes, to: listing, next: next) }
+    else {
+      // The buffer looks at the name by itself.
+      do throws(Errno) { return try addName(bytes, to: listing, next: next) } catch {
+        throw misnamed()
+      }
+    }
+    guard name.isValid else { throw misnamed() }
     let parent = listing.node
     let known = tree.child(of: parent, named: name)
     // A name that may have gone since the script listed it must not be handed over as one that leads

@@ -30,7 +30,7 @@ final class Reporter {
     guard isNews(key, line) else { return }
     write(
       title(line) + advice(hint()) + (place.map { excerpts.around($0, ink) } ?? "")
-        + trail(frames[...]))
+        + Backtrace.text(of: frames))
   }
 
   /// Reports the exception that ended a script.
@@ -40,7 +40,7 @@ final class Reporter {
     let origin = frames.first.map { "\($0): " } ?? ""
     write(
       title("\(origin)\(exception.message) (\(exception.className))") + advice(hint)
-        + (place.map { excerpts.around($0, ink) } ?? "") + trail(frames.dropFirst()))
+        + (place.map { excerpts.around($0, ink) } ?? "") + Backtrace.text(of: frames.dropFirst()))
   }
 
   /// Reports source that does not parse.
@@ -125,15 +125,6 @@ final class Reporter {
   private func isOurs(_ frame: String) -> Bool {
     frame.hasPrefix("fusuma:") || frame.hasPrefix("(eval)") || frame.isEmpty
       || frame.hasPrefix("(unknown)")
-  }
-
-  /// How many frames are shown: endless recursion has thousands, all alike.
-  private static let mostFrames = 12
-
-  private func trail(_ frames: ArraySlice<String>) -> String {
-    let shown = frames.prefix(Reporter.mostFrames).map { "    from \($0)\n" }.joined()
-    let hidden = frames.count - Reporter.mostFrames
-    return hidden > 0 ? shown + "    ... and \(hidden) more\n" : shown
   }
 
   // MARK: Writing

@@ -142,7 +142,7 @@ extension Host {
   }
 
   private func feedLater(_ feed: StatisticsFeed) {
-    after(seconds: feed.interval) { [unowned self] in
+    after(feed.interval) { [unowned self] in
       guard !feed.isOver else { return }
       feed.connection.send(.object(feed.report().merging(state()) { $1 }))
       control?.flush(feed.connection)

@@ -125,20 +125,10 @@ extension Host {
 
   private func flushSoon(_ sink: TraceSink) {
     sink.isFlushDue = true
-    after(seconds: Host.flushDelay) {
+    after(Host.flushDelay) {
       sink.isFlushDue = false
       sink.flush()
     }
-  }
-
-  /// Calls something between two operations, a while from now.
-  func after(seconds: Double, _ body: @escaping () -> Void) {
-    let ticket = makeTicket()
-    watchers[ticket] = { [unowned self] _ in
-      watchers[ticket] = nil
-      body()
-    }
-    waiter.begin(.timer(seconds: seconds), ticket)
   }
 
   // MARK: Beginning

@@ -19,7 +19,7 @@ enum Wakeup {
   /// Something has come: look before sleeping.
   private static let isDue = Atomic<Bool>(false)
   private static let descriptor = Atomic<Int32>(-1)
-  /// The mount point, as a C string that is never freed, for a mount that Ruby holds up; 0 for none.
+  /// The mount point, as a C string, for when Ruby holds the mount up; 0 for none.
   private static let mountPoint = Atomic<UInt>(0)
   /// When the first of the signals came that were not looked at yet, in nanoseconds.
   private static let firstCame = Atomic<UInt64>(0)
