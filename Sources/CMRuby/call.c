@@ -69,13 +69,23 @@ static mrb_value make_argument(mrb_state *mrb, const cmr_argument *argument) {
   return mrb_nil_value();
 }
 
+// The parameters of a fiber's block, which are its first local variables: the receiver, then the
+// arguments. Before them stands self.
+static mrb_value *parameters(const struct mrb_context *context) { return context->stbase + 1; }
+
+// A fiber that is at rest finds the receiver and the arguments in its parameters when it goes on, as
+// it did when it began: values that are passed to a resume would come as an Array.
 static mrb_value turn_call(mrb_state *mrb, void *data) {
   struct turn *turn = data;
   mrb_value values[CMR_MOST_ARGUMENTS + 1];
   uint32_t count = turn->count < CMR_MOST_ARGUMENTS ? turn->count : CMR_MOST_ARGUMENTS;
-  values[0] = cmr_unwrap(turn->receiver);
-  for (uint32_t i = 0; i < count; i++) values[i + 1] = make_argument(mrb, &turn->arguments->at[i]);
-  return mrb_fiber_resume(mrb, cmr_unwrap(turn->fiber), count + 1, values);
+  mrb_value fiber = cmr_unwrap(turn->fiber);
+  const struct mrb_context *context = ((struct RFiber *)mrb_ptr(fiber))->cxt;
+  bool rests = context && context->status == MRB_FIBER_SUSPENDED;
+  mrb_value *place = rests ? parameters(context) : values;
+  place[0] = cmr_unwrap(turn->receiver);
+  for (uint32_t i = 0; i < count; i++) place[i + 1] = make_argument(mrb, &turn->arguments->at[i]);
+  return mrb_fiber_resume(mrb, fiber, rests ? 0 : count + 1, values);
 }
 
 static mrb_value turn_continue(mrb_state *mrb, void *data) {
@@ -129,7 +139,22 @@ bool cmr_makes_plainly(cmr_vm *vm, cmr_value klass, cmr_symbol method) {
   return own == given && cmr_instances_accept(vm, klass, method) >= 0;
 }
 
-// These two are called for every error and every absent name: they are no natives of Swift's.
+// These are called all the time: they are no natives of Swift's.
+
+// Yields to the host what a call came to, and forgets everything of it: an idle fiber keeps no file's
+// content alive.
+static mrb_value rest(mrb_state *mrb, mrb_value self) {
+  (void)self;
+  mrb_value result = mrb_get_arg1(mrb);
+  const struct mrb_context *context = mrb->c;
+  const struct RProc *body = context->cibase->proc;
+  if (body && !MRB_PROC_CFUNC_P(body)) {
+    mrb_value *first = parameters(context);
+    for (int i = 0; i < body->body.irep->nlocals - 1; i++) first[i] = mrb_nil_value();
+  }
+  return mrb_fiber_yield(mrb, 1, &result);
+}
+
 static mrb_value raised(mrb_state *mrb, mrb_value self) {
   (void)self;
   cmr_vm *vm = mrb->ud;
@@ -145,6 +170,7 @@ static mrb_value made(mrb_state *mrb, mrb_value self) {
 
 static mrb_value define_turns(mrb_state *mrb, void *data) {
   struct RClass *module = mrb_define_module(mrb, data);
+  mrb_define_module_function(mrb, module, "__rest", rest, MRB_ARGS_REQ(1));
   mrb_define_module_function(mrb, module, "__raised", raised, MRB_ARGS_REQ(1));
   mrb_define_module_function(mrb, module, "__made", made, MRB_ARGS_REQ(1));
   return mrb_nil_value();

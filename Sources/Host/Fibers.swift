@@ -6,82 +6,81 @@
 import Ruby
 
 /// The idle fibers of one kind.
-final class FiberShelf {
-  private let method: Name
-  private let count: Int
+private struct FiberShelf {
+  let method: Name
+  let count: Int
   /// The method that makes the maker.
-  private let kind: String
-  private let fuse: VM.Root
+  let kind: String
   /// A Proc that makes a fiber, once one was needed.
-  private var maker: VM.Root?
-  private var idle: [VM.Root] = []
-
-  fileprivate init(_ method: Name, _ count: Int, _ host: Host, kind: String = "__fiber_maker") {
-    self.method = method
-    self.count = count
-    self.kind = kind
-    fuse = host.classes.fuse
-  }
-
-  /// An idle fiber, or a new one.
-  func take(from vm: VM) throws(RubyException) -> VM.Root {
-    if let fiber = idle.popLast() { return fiber }
-    return try vm.retain(try vm.send(vm[try maker(in: vm)], "call"))
-  }
-
-  private func maker(in vm: VM) throws(RubyException) -> VM.Root {
-    if let maker { return maker }
-    let proc = try vm.send(vm[fuse], kind, [method.value, try vm.integer(count)])
-    let made = try vm.retain(proc)
-    maker = made
-    return made
-  }
-
-  /// Takes a fiber back that is through with its call.
-  func put(_ fiber: VM.Root, in vm: VM) {
-    if idle.count < Host.idleKept {
-      idle.append(fiber)
-    } else {
-      vm.release(fiber)
-    }
-  }
+  var maker: VM.Root?
+  var idle: [VM.Root] = []
+  /// One more idle fiber: nearly always the one that is asked for next.
+  var ready: VM.Root?
 }
 
-/// All shelves: those of the hooks are found without hashing.
+/// All shelves. A hook's is found without hashing, and none is ever taken away.
 struct Fibers {
+  /// Which shelf a fiber is from.
+  typealias Shelf = Int
+
   private struct Kind: Hashable {
     let method: Name
     let count: Int
   }
-  private var shelves: [Kind: FiberShelf] = [:]
   private static let width = Arguments.most + 1
-  private var hooks = [FiberShelf?](repeating: nil, count: Hook.allCases.count * width)
-  private var newcomers = [FiberShelf?](repeating: nil, count: width)
+  /// Where the shelves of the hooks begin, by numbers of arguments, and those of the newcomers.
+  private static let newcomers = Hook.allCases.count * width
+  private var shelves: [FiberShelf]
+  private var others: [Kind: Shelf] = [:]
+  private let fuse: VM.Root
+
+  init(_ hookNames: [Name], fuse: VM.Root) {
+    self.fuse = fuse
+    func row(_ name: Name, _ kind: String) -> [FiberShelf] {
+      (0..<Fibers.width).map { FiberShelf(method: name, count: $0, kind: kind) }
+    }
+    shelves = hookNames.flatMap { row($0, "__fiber_maker") }
+    shelves += row(hookNames[Hook.getattr.rawValue], "__newcomer_maker")
+  }
 
   /// The shelf of the fibers that call a hook with so many arguments.
-  mutating func shelf(_ hook: Hook, _ count: Int, _ host: Host) -> FiberShelf {
-    let index = hook.rawValue * Fibers.width + count
-    if let shelf = hooks[index] { return shelf }
-    let shelf = FiberShelf(host.hookNames[hook.rawValue], count, host)
-    hooks[index] = shelf
-    return shelf
-  }
+  static func shelf(_ hook: Hook, _ count: Int) -> Shelf { hook.rawValue * width + count }
 
   /// The shelf of the fibers that make an instance with so many arguments, and call its on_getattr.
-  mutating func newcomers(_ count: Int, _ host: Host) -> FiberShelf {
-    if let shelf = newcomers[count] { return shelf }
-    let shelf = FiberShelf(
-      host.hookNames[Hook.getattr.rawValue], count, host, kind: "__newcomer_maker")
-    newcomers[count] = shelf
-    return shelf
-  }
+  static func newcomers(_ count: Int) -> Shelf { newcomers + count }
 
   /// The shelf of the fibers that call any other method.
-  mutating func shelf(_ method: Name, _ count: Int, _ host: Host) -> FiberShelf {
+  mutating func shelf(_ method: Name, _ count: Int) -> Shelf {
     let kind = Kind(method: method, count: count)
-    if let shelf = shelves[kind] { return shelf }
-    let shelf = FiberShelf(method, count, host)
-    shelves[kind] = shelf
-    return shelf
+    if let shelf = others[kind] { return shelf }
+    shelves.append(FiberShelf(method: method, count: count, kind: "__fiber_maker"))
+    others[kind] = shelves.count - 1
+    return shelves.count - 1
+  }
+
+  /// An idle fiber of a shelf, or a new one.
+  mutating func take(from shelf: Shelf, _ vm: VM) throws(RubyException) -> VM.Root {
+    if let fiber = shelves[shelf].ready.take() ?? shelves[shelf].idle.popLast() { return fiber }
+    return try vm.retain(try vm.send(vm[try maker(of: shelf, vm)], "call"))
+  }
+
+  private mutating func maker(of shelf: Shelf, _ vm: VM) throws(RubyException) -> VM.Root {
+    if let maker = shelves[shelf].maker { return maker }
+    let kind = shelves[shelf]
+    let proc = try vm.send(vm[fuse], kind.kind, [kind.method.value, try vm.integer(kind.count)])
+    let maker = try vm.retain(proc)
+    shelves[shelf].maker = maker
+    return maker
+  }
+
+  /// Takes a fiber back that is through with its call.
+  mutating func put(_ fiber: VM.Root, on shelf: Shelf, _ vm: VM) {
+    if shelves[shelf].ready == nil {
+      shelves[shelf].ready = fiber
+    } else if shelves[shelf].idle.count < Host.idleKept {
+      shelves[shelf].idle.append(fiber)
+    } else {
+      vm.release(fiber)
+    }
   }
 }

@@ -36,9 +36,11 @@ package final class Host: Operations {
 
   // Turns.
   // Not counted: whoever lets a turn run holds it meanwhile.
-  unowned(unsafe) var running: Turn?
-  var idleTurns: [Turn] = []
-  var fibers = Fibers()
+  var entered: Unmanaged<Turn>?
+  /// The turn that Ruby runs for; nil where it does for none.
+  var running: Turn? { entered?.takeUnretainedValue() }
+  var idleTurns = IdleTurns()
+  var fibers: Fibers
   var liveTurns = 0
   var parked: [Ticket: Turn] = [:]
   /// How many waits have parked their turn so far.
@@ -170,6 +172,7 @@ package final class Host: Operations {
         systemCallError: try vm.retain(try vm.constant("SystemCallError")),
         systemExit: try vm.retain(try vm.constant("SystemExit")),
         klass: try vm.retain(.nil), arguments: try vm.retain(.nil))
+      fibers = Fibers(hookNames, fuse: classes.fuse)
     } catch let error as RubyException {
       _ = error
       throw HostError("the prelude did not load")

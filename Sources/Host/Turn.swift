@@ -18,21 +18,27 @@ typealias Done = () throws(Errno) -> Void
 final class Turn {
   /// The fiber that the method runs in which it is at, and where that goes back to.
   var fiber: VM.Root?
-  // Not counted: a shelf stays for as long as the host.
-  unowned(unsafe) var shelf: FiberShelf?
+  var shelf: Fibers.Shelf = 0
   /// What the kernel waits for; nil once it was answered, and for background work.
   var request: Request?
   /// What is being done: the name of the request, or of the background work.
   var operation = Operation.background
   /// On whose behalf.
   var context = Context()
-  /// The nodes that stay in the tree until the turn is over: hardly ever more than one.
-  var held: Node?
+  /// What a read, write, open or release is about, so that what goes on after its hook need not
+  /// capture it.
+  var file = OpenFile()
+  var range = (offset: Int64(0), count: 0)
+
+  // Not counted: a held node is kept by the tree, and one whose hook is called is held.
+  /// The nodes that stay in the tree until the turn is over: hardly ever more than two.
+  var held: Unmanaged<Node>?
+  var heldSecond: Unmanaged<Node>?
   var alsoHeld: [Node] = []
 
   /// The hook that it is at, with what is to be done after it.
   var hook = Hook.getattr
-  var node: Node?
+  unowned(unsafe) var node: Node?
   var next: Continuation?
   /// The call makes the instance too, whose hook it is.
   var isNewcomer = false
@@ -49,6 +55,41 @@ final class Turn {
   var isScripts = false
   /// For the trace; nil while nobody looks.
   var record: TraceRecord?
+
+  /// The next of those that are over and wait to be used again.
+  fileprivate var nextIdle: Unmanaged<Turn>?
+}
+
+/// Turns that are over, to be used again: a list through the turns themselves, which are counted by
+/// hand, as everything is that each request does.
+struct IdleTurns: ~Copyable {
+  private var first: Unmanaged<Turn>?
+  private var count = 0
+
+  init() {}
+
+  deinit {
+    var next = first
+    while let turn = next {
+      next = turn._withUnsafeGuaranteedRef { $0.nextIdle }
+      turn.release()
+    }
+  }
+
+  fileprivate mutating func take() -> Turn {
+    guard let turn = first?.takeRetainedValue() else { return Turn() }
+    first = turn.nextIdle
+    turn.nextIdle = nil
+    count -= 1
+    return turn
+  }
+
+  fileprivate mutating func put(_ turn: Turn) {
+    guard count < Host.idleKept else { return }
+    turn.nextIdle = first
+    first = Unmanaged.passRetained(turn)
+    count += 1
+  }
 }
 
 /// The kernel's requests by their names in the trace, and the host's own work.
@@ -84,7 +125,7 @@ extension Host {
 
   /// Begins a turn.
   func begin(_ operation: Operation, _ context: Context = Context()) -> Turn {
-    let turn = idleTurns.popLast() ?? Turn()
+    let turn = idleTurns.take()
     turn.operation = operation
     turn.context = context
     turn.wasToldOfEnd = false
@@ -104,19 +145,26 @@ extension Host {
     turn.node = nil
     turn.request = nil
     if turn.record != nil { turn.record = nil }
-    if let node = turn.held.take() { letGo(of: node) }
+    if let node = turn.held.take() { node._withUnsafeGuaranteedRef { letGo(of: $0) } }
+    if let node = turn.heldSecond.take() { node._withUnsafeGuaranteedRef { letGo(of: $0) } }
     if !turn.alsoHeld.isEmpty {
       for node in turn.alsoHeld { letGo(of: node) }
       turn.alsoHeld.removeAll(keepingCapacity: true)
     }
     liveTurns -= 1
-    if idleTurns.count < Host.idleKept { idleTurns.append(turn) }
+    idleTurns.put(turn)
   }
 
   /// Keeps a node in the tree while the turn lasts.
   func hold(_ node: Node, in turn: Turn) {
     node.holds += 1
-    if turn.held == nil { turn.held = node } else { turn.alsoHeld.append(node) }
+    if turn.held == nil {
+      turn.held = .passUnretained(node)
+    } else if turn.heldSecond == nil {
+      turn.heldSecond = .passUnretained(node)
+    } else {
+      turn.alsoHeld.append(node)
+    }
   }
 
   private func letGo(of node: Node) {
@@ -174,9 +222,10 @@ extension Host {
   /// Calls a hook on a node's instance, which is made where there is none; then `next` is told the
   /// answer, now or after the hook has waited. What `next` throws is what the turn fails with.
   func call(
-    _ turn: Turn, _ hook: Hook, on node: Node, _ arguments: Arguments = [],
-    next: @escaping Continuation
+    _ turn: Turn, _ hook: Hook, on node: Node, _ arguments: Arguments = Arguments(),
+    next: consuming @escaping Continuation
   ) {
+    assert(node.isRoot || node.holds > 0, "the turn keeps no node that it does not hold")
     turn.isNewcomer = false
     turn.hook = hook
     turn.node = node
@@ -192,7 +241,7 @@ extension Host {
       return proceed(turn, .missing)
     }
     let count = min(accepted, arguments.count)
-    run(turn, receiver, fibers.shelf(hook, count, self), arguments, count: count)
+    run(turn, receiver, Fibers.shelf(hook, count), arguments, count: count)
   }
 
   /// Makes a node's instance, and goes on with the hook.
@@ -238,8 +287,8 @@ extension Host {
     else { return false }
     let scope = vm.openScope()
     defer { vm.closeScope(scope) }
-    let shelf = fibers.newcomers(count, self)
-    guard let fiber = try? shelf.take(from: vm) else { return false }
+    let shelf = Fibers.newcomers(count)
+    guard let fiber = try? fibers.take(from: shelf, vm) else { return false }
     turn.isNewcomer = true
     turn.hook = .getattr
     turn.node = nil
@@ -285,7 +334,7 @@ extension Host {
 
   /// Calls any method as a turn: the script itself, on_init, background work.
   func run(
-    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: Arguments = [],
+    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: Arguments = Arguments(),
     next: @escaping Continuation
   ) {
     turn.next = next
@@ -297,16 +346,16 @@ extension Host {
   }
 
   private func run(_ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: Arguments) {
-    let shelf = fibers.shelf(method, arguments.count, self)
+    let shelf = fibers.shelf(method, arguments.count)
     run(turn, receiver, shelf, arguments, count: arguments.count)
   }
 
   /// Runs a stretch of a turn from the beginning, with the first `count` of the arguments.
   private func run(
-    _ turn: Turn, _ receiver: Value, _ shelf: FiberShelf, _ arguments: Arguments, count: Int
+    _ turn: Turn, _ receiver: Value, _ shelf: Fibers.Shelf, _ arguments: Arguments, count: Int
   ) {
     let fiber: VM.Root
-    do throws(RubyException) { fiber = try shelf.take(from: vm) } catch {
+    do throws(RubyException) { fiber = try fibers.take(from: shelf, vm) } catch {
       return proceed(turn, .raised(error))
     }
     turn.fiber = fiber
@@ -329,20 +378,20 @@ extension Host {
   }
 
   /// Ruby is about to run for a turn; answers the one that it interrupts.
-  private func enter(_ turn: Turn) -> Turn? {
-    let outer = running
-    running = turn
+  private func enter(_ turn: Turn) -> Unmanaged<Turn>? {
+    let outer = entered
+    entered = .passUnretained(turn)
     if outer == nil { notices.enter(turn.operation, turn.hook, pid: turn.context.pid) }
     if turn.console != nil { vm.allowInterrupts(by: notices.interruptWord) }
     turn.record?.enterRuby()
     return outer
   }
 
-  private func leave(_ turn: Turn, _ outcome: TurnOutcome, to outer: Turn?) {
+  private func leave(_ turn: Turn, _ outcome: TurnOutcome, to outer: Unmanaged<Turn>?) {
     turn.record?.leaveRuby()
     if turn.console != nil { vm.allowInterrupts(by: nil) }
     if outer == nil { notices.leave() }
-    running = outer
+    entered = outer
     switch outcome {
     case .parked: break
     case .returned(let value):
@@ -360,7 +409,7 @@ extension Host {
   /// A fiber that is through with its method is there for the next call of it.
   private func putBack(_ turn: Turn) {
     guard let fiber = turn.fiber.take() else { return }
-    turn.shelf?.put(fiber, in: vm)
+    fibers.put(fiber, on: turn.shelf, vm)
   }
 
   private func proceed(_ turn: Turn, _ result: Answer.Result) {

@@ -57,12 +57,17 @@ public struct Arguments: ExpressibleByArrayLiteral {
   public private(set) var count = 0
   var items = cmr_arguments()
 
+  /// Makes an empty list.
+  public init() {}
+
   /// Makes a list of what is written in brackets: at most `most`.
+  @inline(__always)
   public init(arrayLiteral elements: Argument...) {
     for element in elements { append(element) }
   }
 
   /// Adds one at the end; does nothing where there is no room.
+  @inline(__always)
   public mutating func append(_ argument: Argument) {
     guard count < Arguments.most else { return }
     withUnsafeMutableBytes(of: &items) {
@@ -169,24 +174,32 @@ extension VM {
 
   /// Reads members of a stat-like by name, from a Hash or from any object's methods.
   ///
-  /// `body` is told of each member that is there and not nil, by its place in `names`. Answers what a
-  /// member's method raised.
+  /// Throws what a member's method raised.
   public func members(
-    of object: Value, names: MemberNames, _ body: (Int, Value) -> Void
-  ) -> RubyException? {
+    of object: Value, names: MemberNames
+  ) throws(RubyException) -> Members {
     let found = cmr_read_members(raw, object.raw, names.start, UInt32(names.count), names.values)
-    if found.raised { return RubyException(value: Value(found.exception)) }
-    var rest = found.present
-    while rest != 0 {
-      let index = rest.trailingZeroBitCount
-      body(index, Value(names.values[index]))
-      rest &= rest - 1
-    }
-    return nil
+    if found.raised { throw RubyException(value: Value(found.exception)) }
+    return Members(present: found.present, values: names.values)
   }
 
   /// Forgets which classes have which members, for when code was evaluated anew.
   public func forgetMembers() { cmr_forget_members(raw) }
+}
+
+/// The members that an object has, by their places in the list of names; good until the next are read.
+public struct Members {
+  let present: UInt32
+  let values: UnsafeMutablePointer<cmr_value>
+
+  /// The member of that place; nil where it is missing or nil.
+  @inline(__always)
+  public subscript(index: Int) -> Value? {
+    present & (1 << UInt32(index)) != 0 ? Value(values[index]) : nil
+  }
+
+  /// Whether there is any behind that place.
+  public func goOn(after index: Int) -> Bool { present >> (UInt32(index) + 1) != 0 }
 }
 
 /// A fixed list of at most 32 member names, at one place in memory for as long as it lives, with room

@@ -23,7 +23,7 @@ import Testing
             rescue Exception => error
               result = Test.__raised(error)
             end
-            receiver, argument = Fiber.yield(result)
+            Test.__rest(result)
           end
         end
         """))

@@ -233,15 +233,17 @@ typedef struct {
   cmr_value made;
 } cmr_turn;
 
-/// Resumes `fiber` with a receiver and the first `count` arguments for the method that it calls.
+/// Resumes `fiber`, which is new or rests, with a receiver and the first `count` arguments for the
+/// method that it calls. Its block has just as many parameters.
 cmr_turn cmr_turn_call(
     cmr_vm *vm, cmr_value fiber, cmr_value receiver, uint32_t count,
     const cmr_arguments *arguments);
 /// Resumes `fiber`, which is parked, with what it waited for.
 cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome);
-/// Defines, on a module, what the source of a fiber tells of its turn: `__raised(exception)` says
-/// that what it is about to yield is an exception, `__made(object)` hands over `made` early. Both
-/// answer their argument.
+/// Defines, on a module, what the source of a fiber tells of its turn: `__rest(value)` ends it, and
+/// comes back with the next one's receiver and arguments in the parameters of the fiber's block;
+/// `__raised(exception)` says that what it ends with is an exception, `__made(object)` hands over
+/// `made` early. These two answer their argument.
 cmr_result cmr_define_turns(cmr_vm *vm, const char *module);
 /// The object that a fiber yields when it waits.
 cmr_value cmr_parked(const cmr_vm *vm);

@@ -49,61 +49,53 @@ extension Host {
     case .hash, .other: break
     default: throw wrong(answer, value, AnswerKind.attributes.expectation)
     }
+    let members: Members
+    do throws(RubyException) { members = try vm.members(of: value, names: statMembers) } catch {
+      throw errno(of: error, in: answer.hook.name, node: answer.node)
+    }
     var stat = StatLike()
-    var hasMode = false
-    var bad: BadMember?
-    let raised = vm.members(of: value, names: statMembers) { index, value in
-      guard bad == nil, let member = StatMember(rawValue: index), !value.isNil else { return }
-      if member == .mode { hasMode = true }
-      do throws(BadMember) { try read(member, value, into: &stat) } catch { bad = error }
-    }
-    if let raised { throw errno(of: raised, in: answer.hook.name, node: answer.node) }
-    if let bad {
+    do throws(BadMember) { try read(members, into: &stat) } catch {
       throw wrong(
-        answer, bad.value, "\(bad.member.name) to be \(bad.expected) in what it answers")
+        answer, error.value, "\(error.member.name) to be \(error.expected) in what it answers")
     }
-    guard hasMode, stat.mode & S_IFMT != 0 else {
-      throw wrong(
-        answer, value, "st_mode with a type")
-    }
+    guard stat.mode & S_IFMT != 0 else { throw wrong(answer, value, "st_mode with a type") }
     return stat
   }
 
-  private func read(
-    _ member: StatMember, _ value: Value, into stat: inout StatLike
-  ) throws(BadMember) {
-    func number<N: FixedWidthInteger>(_ type: N.Type) throws(BadMember) -> N {
-      guard let integer = value.integer, let number = N(exactly: integer) else {
-        throw BadMember(
-          member: member, value: value, expected: "an Integer from \(max(N.min, 0)) to \(N.max)")
-      }
-      return number
+  private func read(_ members: Members, into stat: inout StatLike) throws(BadMember) {
+    @inline(__always)
+    func number<N: FixedWidthInteger>(
+      _ member: StatMember, _ least: N = .min, orNone: Int? = nil
+    ) throws(BadMember) -> N? {
+      guard let value = members[member.rawValue] else { return nil }
+      let integer = value.integer
+      if let integer, let number = N(exactly: integer), number >= least { return number }
+      if let orNone, integer == orNone { return nil }
+      throw BadMember(
+        member: member, value: value,
+        expected: "an Integer from \(max(least, 0)) \(N.max == Int64.max ? "on" : "to \(N.max)")")
     }
-    func natural() throws(BadMember) -> Int64 {
-      let number = try number(Int64.self)
-      guard number >= 0 else {
-        throw BadMember(member: member, value: value, expected: "an Integer from 0 on")
-      }
-      return number
-    }
-    switch member {
-    case .mode: stat.mode = try number(UInt32.self)
-    case .nlink: stat.nlink = try number(UInt32.self)
-    case .size: stat.size = try natural()
+    stat.mode = try number(.mode) ?? 0
+    stat.nlink = try number(.nlink)
+    stat.size = try number(.size, 0)
+    // Most say no more than that.
+    guard members.goOn(after: StatMember.size.rawValue) else { return }
     // -1 is "none" in many a script: the same as leaving it out.
-    case .uid: stat.uid = value.integer == -1 ? nil : try number(UInt32.self)
-    case .gid: stat.gid = value.integer == -1 ? nil : try number(UInt32.self)
-    case .ino: stat.ino = try number(UInt64.self)
-    case .rdev: stat.rdev = try number(UInt64.self)
-    case .blocks: stat.blocks = try natural()
-    case .blksize: stat.blksize = try number(Int32.self)
-    case .atime: stat.atime = try time(member, value)
-    case .mtime: stat.mtime = try time(member, value)
-    case .ctime: stat.ctime = try time(member, value)
-    }
+    stat.uid = try number(.uid, orNone: -1)
+    stat.gid = try number(.gid, orNone: -1)
+    stat.ino = try number(.ino)
+    stat.rdev = try number(.rdev)
+    stat.blocks = try number(.blocks, 0)
+    stat.blksize = try number(.blksize)
+    stat.atime = try time(.atime, members)
+    stat.mtime = try time(.mtime, members)
+    stat.ctime = try time(.ctime, members)
   }
 
-  private func time(_ member: StatMember, _ value: Value) throws(BadMember) -> Timestamp {
+  private func time(
+    _ member: StatMember, _ members: Members
+  ) throws(BadMember) -> Timestamp? {
+    guard let value = members[member.rawValue] else { return nil }
     guard let time = timestamp(value) else {
       throw BadMember(
         member: member, value: value,

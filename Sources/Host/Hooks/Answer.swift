@@ -68,10 +68,11 @@ struct Answer {
     case raised(RubyException)
   }
 
+  // Not counted: the turn holds the node, and is held by whoever lets it go on.
   /// Whose hook it was: a continuation that takes the turn from here need not capture it.
-  let turn: Turn
+  unowned(unsafe) let turn: Turn
   let hook: Hook
-  let node: Node?
+  unowned(unsafe) let node: Node?
   let result: Result
 
   /// The method that made an exception of it.

@@ -21,18 +21,17 @@ extension Host {
       }
     }
     let handle = handles[file.handle]
-    if has(.read, node) {
-      call(
-        turn, .read, on: node,
-        [.integer(size), .integer(offset), object(handle?.object)]
-      ) { [self] answer throws(Errno) in
-        try bytes(of: answer, limit: size) { bytes in
-          if bytes.count < size { node.measuredSize = offset + Int64(bytes.count) }
-          self.answer(turn, with: bytes)
-        }
+    guard has(.read, node) else { return readAll(turn, node, size, offset, handle) }
+    turn.range = (offset, size)
+    // No more is captured than the host, here and in write.
+    call(
+      turn, .read, on: node, [.integer(size), .integer(offset), object(handle?.object)]
+    ) { [self] answer throws(Errno) in
+      let (offset, size) = answer.turn.range
+      try bytes(of: answer, limit: size) { bytes in
+        if bytes.count < size { answer.node?.measuredSize = offset + Int64(bytes.count) }
+        self.answer(answer.turn, with: bytes)
       }
-    } else {
-      readAll(turn, node, size, offset, handle)
     }
   }
 
@@ -108,20 +107,28 @@ extension Host {
     do throws(RubyException) { content = try argument(of: data) } catch {
       return fail(turn, errno(of: error, in: Hook.write.name, node: node))
     }
+    turn.file = file
+    turn.range = (offset, total)
     call(turn, .write, on: node, [content, .integer(offset), object(handle?.object)]) {
       [self] answer throws(Errno) in
-      if answer.isMissing { throw Errno(ENOSYS) }
-      let count = try count(of: answer, total: total)
-      changed(node)
-      guard file.clearsSetID, let mode = modeWithoutPrivileges(of: node) else {
-        self.answer(turn, result: .success(count)) { $0.written(count) }
-        return
-      }
-      call(turn, .chmod, on: node, [.integer(mode)]) { [self] answer throws(Errno) in
-        try accept(answer)
-        node.attributes?.mode = mode
-        self.answer(turn, result: .success(count)) { $0.written(count) }
-      }
+      try written(answer)
+    }
+  }
+
+  /// on_write has answered: a write by somebody without privileges takes the file's away.
+  private func written(_ answer: Answer) throws(Errno) {
+    guard !answer.isMissing, let node = answer.node else { throw Errno(ENOSYS) }
+    let turn = answer.turn
+    let count = try count(of: answer, total: turn.range.count)
+    changed(node)
+    guard turn.file.clearsSetID, let mode = modeWithoutPrivileges(of: node) else {
+      self.answer(turn, result: .success(count)) { $0.written(count) }
+      return
+    }
+    call(turn, .chmod, on: node, [.integer(mode)]) { [self] answer throws(Errno) in
+      try accept(answer)
+      node.attributes?.mode = mode
+      self.answer(turn, result: .success(count)) { $0.written(count) }
     }
   }
 

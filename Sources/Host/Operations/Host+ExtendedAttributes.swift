@@ -88,30 +88,28 @@ extension Host {
     var statistics = FilesystemStatistics()
     if value.isNil { return statistics }
     guard value.kind == .hash || value.kind == .other else { throw wrong(answer, value) }
-    var bad: Value?
-    var hasAvailable = false
-    let raised = vm.members(of: value, names: statfsMembers) { index, member in
-      if member.isNil { return }
-      guard let number = member.integer.flatMap({ UInt64(exactly: $0) }) else {
-        bad = member
-        return
-      }
-      switch index {
-      case 0: statistics.blockSize = UInt(number)
-      case 1: statistics.fragmentSize = UInt(number)
-      case 2: statistics.blocks = number
-      case 3: statistics.freeBlocks = number
-      case 4:
-        statistics.availableBlocks = number
-        hasAvailable = true
-      case 5: statistics.files = number
-      case 6: statistics.freeFiles = number
-      default: statistics.maximumNameLength = UInt(min(number, 255))
-      }
+    let members: Members
+    do throws(RubyException) { members = try vm.members(of: value, names: statfsMembers) } catch {
+      throw errno(of: error, in: answer.hook.name, node: answer.node)
     }
-    if let raised { throw errno(of: raised, in: answer.hook.name, node: answer.node) }
-    if let bad { throw wrong(answer, bad, "every f_ member to be an Integer from 0 on") }
-    if !hasAvailable { statistics.availableBlocks = statistics.freeBlocks }
+    func read(_ index: Int, _ store: (UInt64) -> Void) throws(Errno) {
+      guard let member = members[index] else { return }
+      guard let number = member.integer.flatMap({ UInt64(exactly: $0) }) else {
+        throw wrong(answer, member, "every f_ member to be an Integer from 0 on")
+      }
+      store(number)
+    }
+    try read(0) { statistics.blockSize = UInt($0) }
+    try read(1) { statistics.fragmentSize = UInt($0) }
+    try read(2) { statistics.blocks = $0 }
+    try read(3) {
+      statistics.freeBlocks = $0
+      statistics.availableBlocks = $0
+    }
+    try read(4) { statistics.availableBlocks = $0 }
+    try read(5) { statistics.files = $0 }
+    try read(6) { statistics.freeFiles = $0 }
+    try read(7) { statistics.maximumNameLength = UInt(min($0, 255)) }
     return statistics
   }
 

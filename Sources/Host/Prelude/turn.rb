@@ -1,6 +1,8 @@
 # Turns: every hook runs in a fiber, and a hook that waits gives its turn away.
 #
-# Natives used: FUSE.__raised(exception) -> exception (marks what is yielded next as an exception),
+# Natives used: FUSE.__rest(result) (ends a turn; when it comes back, the next one's receiver and
+# arguments stand in the parameters of the fiber's block, and all other variables are nil),
+# FUSE.__raised(exception) -> exception (marks what the turn ends with as an exception),
 # FUSE.__made(object) -> object (hands a new instance to the host before its hook is called),
 # FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile,
 # FUSE.__at_turn? -> whether the fiber that runs is the host's, none of the script's own.
@@ -20,9 +22,8 @@ end
 
 module FUSE
   # Makes what makes fibers that call one method, with so many arguments, again and again for as long
-  # as the mount lives. It is resumed with the receiver and the arguments, and answers the method's
-  # value, or its exception, marked; nothing is ever raised out of it. It forgets them all before it
-  # yields, so that an idle fiber keeps no file's content alive.
+  # as the mount lives. Its parameters are the receiver and the arguments, and it answers the method's
+  # value, or its exception, marked; nothing is ever raised out of it.
   #
   # There is a kind of fiber for each method, because a call that stands in the source is the cheapest
   # one: no array of arguments, no name to look up.
@@ -38,20 +39,17 @@ module FUSE
 
   def self.__maker(count)
     arguments = (1..count).map { |i| "a#{i}" }
-    resumed = ["receiver"] + arguments
     eval(<<-RUBY, nil, "fusuma:turn.rb")
-      yielder = Fiber
+      host = FUSE
       proc do
-        Fiber.new do |#{resumed.join(", ")}|
+        Fiber.new do |#{(["receiver"] + arguments).join(", ")}|
           while true
             begin
               result = #{yield arguments.join(", ")}
             rescue Exception => error
               result = FUSE.__raised(error)
             end
-            error = #{resumed.join(" = ")} = nil
-            #{resumed.join(", ")} = yielder.__yield(result)
-            result = nil
+            host.__rest(result)
           end
         end
       end

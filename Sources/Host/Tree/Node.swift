@@ -80,7 +80,32 @@ struct FileName: Hashable {
     }
   }
 
-  func hash(into hasher: inout Hasher) { withBytes { hasher.combine(bytes: $0) } }
+  func hash(into hasher: inout Hasher) { hasher.combine(_rawHashValue(seed: 0)) }
+
+  /// What a Dictionary asks for. It goes past Hasher, which would take longer than all else that
+  /// finding a name does. The secret makes it as hard to choose names that collide.
+  func _rawHashValue(seed: Int) -> Int {
+    withBytes { bytes in
+      var hash = FileName.secret ^ UInt64(truncatingIfNeeded: seed ^ bytes.count)
+      func mix(_ word: UInt64) {
+        let (high, low) = (hash ^ word).multipliedFullWidth(by: FileName.multiplier)
+        hash = high ^ low
+      }
+      var start = 0
+      while start + 8 <= bytes.count {
+        mix(bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self))
+        start += 8
+      }
+      var rest: UInt64 = 0
+      withUnsafeMutableBytes(of: &rest) {
+        $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start...]))
+      }
+      mix(rest)
+      return Int(truncatingIfNeeded: hash)
+    }
+  }
+  private static let secret = UInt64.random(in: .min ... .max)
+  private static let multiplier = UInt64.random(in: .min ... .max) | 1
 }
 
 /// One file, by whatever names it has: the script's instance hangs on it, and so does everything
