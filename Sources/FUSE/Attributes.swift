@@ -88,6 +88,27 @@ public struct Attributes: Hashable, Sendable {
     value.st_ctim = ctime.cValue
     return value
   }
+
+  /// The same in the kernel's protocol, with the widths that fields have there.
+  var message: fuse_attr {
+    var value = fuse_attr()
+    value.ino = ino
+    value.size = UInt64(bitPattern: size)
+    value.blocks = UInt64(bitPattern: blocks)
+    value.atime = UInt64(bitPattern: atime.seconds)
+    value.mtime = UInt64(bitPattern: mtime.seconds)
+    value.ctime = UInt64(bitPattern: ctime.seconds)
+    value.atimensec = UInt32(bitPattern: atime.nanoseconds)
+    value.mtimensec = UInt32(bitPattern: mtime.nanoseconds)
+    value.ctimensec = UInt32(bitPattern: ctime.nanoseconds)
+    value.mode = mode
+    value.nlink = nlink
+    value.uid = uid
+    value.gid = gid
+    value.rdev = UInt32(truncatingIfNeeded: rdev)
+    value.blksize = UInt32(bitPattern: blksize)
+    return value
+  }
 }
 
 /// A name that was found or made: which node it leads to, and how long the kernel may believe that.
@@ -123,5 +144,24 @@ public struct Entry: Sendable {
     value.attr_timeout = attributeTimeout
     value.entry_timeout = entryTimeout
     return value
+  }
+
+  /// The same in the kernel's protocol: what libfuse makes of `cValue`.
+  var message: fuse_entry_out {
+    var value = fuse_entry_out()
+    value.nodeid = node
+    value.generation = generation
+    (value.entry_valid, value.entry_valid_nsec) = Entry.split(entryTimeout)
+    (value.attr_valid, value.attr_valid_nsec) = Entry.split(attributeTimeout)
+    value.attr = attributes.message
+    return value
+  }
+
+  /// A time in whole seconds and nanoseconds: 0 where it is negative, and at most what fits.
+  private static func split(_ time: Double) -> (seconds: UInt64, nanoseconds: UInt32) {
+    guard time > 0 else { return (0, 0) }
+    guard time < 0x1p62 else { return (.max, 999_999_999) }
+    let seconds = Int(time)
+    return (UInt64(seconds), UInt32((time - Double(seconds)) * 1e9))
   }
 }

@@ -8,15 +8,14 @@ import Glibc
 public struct DirectoryBuffer: ~Copyable {
   /// How many bytes the answer may have.
   public private(set) var limit: Int
-  private let memory: UnsafeMutableRawBufferPointer
+  private let memory: UnsafeMutableRawPointer
+  private let capacity: Int
   private var used = 0
-
-  /// The longest name that Linux knows, in bytes.
-  public static var maximumNameLength: Int { FileName.maximumLength }
 
   /// Makes an empty buffer for answers of up to so many bytes.
   public init(capacity: Int) {
     memory = .allocate(byteCount: capacity, alignment: MemoryLayout<UInt64>.alignment)
+    self.capacity = capacity
     limit = capacity
   }
 
@@ -28,8 +27,11 @@ public struct DirectoryBuffer: ~Copyable {
   /// Empties the buffer for the next answer, of up to `limit` bytes or its capacity.
   public mutating func removeAll(limit: Int) {
     used = 0
-    self.limit = max(0, min(limit, memory.count))
+    self.limit = max(0, min(limit, capacity))
   }
+
+  /// Whether a directory can hold the name, and `add` takes it: 1 to 255 bytes without NUL or slash.
+  public static func accepts(_ name: UnsafeRawBufferPointer) -> Bool { FileName.isValid(name) }
 
   /// Adds a name; false where it does not fit any more.
   ///
@@ -39,59 +41,65 @@ public struct DirectoryBuffer: ~Copyable {
   public mutating func add(
     _ name: UnsafeRawBufferPointer, ino: UInt64, mode: UInt32, next: Int64
   ) throws(Errno) -> Bool {
-    try FileName.check(name)
-    // What fuse_add_direntry(3) writes, without its copies of the name and of a whole struct stat.
-    var header = fuse_dirent()
-    header.ino = ino
-    header.off = UInt64(bitPattern: next)
-    header.namelen = UInt32(name.count)
-    header.type = (mode & S_IFMT) >> 12
-    let headerSize = MemoryLayout<fuse_dirent>.size
-    let size = (headerSize + name.count + 7) & ~7
-    guard used + size <= limit else { return false }
-    let place = UnsafeMutableRawBufferPointer(rebasing: memory[used..<used + size])
-    place.storeBytes(of: 0, toByteOffset: size - 8, as: UInt64.self)
-    place.storeBytes(of: header, as: fuse_dirent.self)
-    UnsafeMutableRawBufferPointer(rebasing: place[headerSize...]).copyMemory(from: name)
-    used += size
-    return true
+    try append(name, ino, mode, next, behind: ())
   }
 
-  /// Adds a name with its entry, which counts as a look-up; false where it does not fit any more.
+  /// Adds a name without an entry to names that have theirs: it is no look-up. Throws as `add` does.
+  public mutating func addPlus(
+    _ name: UnsafeRawBufferPointer, ino: UInt64, mode: UInt32, next: Int64
+  ) throws(Errno) -> Bool {
+    // Of an entry of node 0 the kernel takes nothing: type and number come from the fuse_dirent.
+    try append(name, ino, mode, next, behind: fuse_entry_out())
+  }
+
+  /// Adds a name with its entry, which counts as a look-up unless its node is 0; false where it does
+  /// not fit any more.
   ///
-  /// An entry of node 0 hands over no attributes but type and inode number. Throws as `add` does.
-  /// See fuse_add_direntry_plus(3).
+  /// Throws as `add` does. See struct fuse_direntplus of linux/fuse.h.
   public mutating func addPlus(
     _ name: UnsafeRawBufferPointer, _ entry: Entry, next: Int64
   ) throws(Errno) -> Bool {
-    var value = entry.cValue
-    return try append(name) { memory, room, name in
-      fuse_add_direntry_plus(nil, memory, room, name, &value, numericCast(next))
-    }
+    let (ino, mode) = (entry.attributes.ino, entry.attributes.mode)
+    return try append(name, ino, mode, next, behind: entry.message)
   }
 
   /// Answers readdir or readdirplus with what was added.
   @discardableResult
   public borrowing func answer(_ request: consuming Request) -> Bool {
-    request.bytes(UnsafeRawBufferPointer(rebasing: memory[..<used]))
+    request.bytes(UnsafeRawBufferPointer(start: memory, count: used))
   }
 
   /// Lends the bytes that were added.
   public borrowing func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-    body(UnsafeRawBufferPointer(rebasing: memory[..<used]))
+    body(UnsafeRawBufferPointer(start: memory, count: used))
   }
 
+  /// Writes a name behind its entry, or behind nothing.
+  ///
+  /// It is what fuse_add_direntry(3) and fuse_add_direntry_plus(3) write, without their copies of the
+  /// name and of a whole struct stat: listings consist of this.
   @inline(__always)
-  private mutating func append(
-    _ name: UnsafeRawBufferPointer,
-    _ body: (UnsafeMutablePointer<CChar>?, Int, UnsafePointer<CChar>) -> Int
+  private mutating func append<Before>(
+    _ name: UnsafeRawBufferPointer, _ ino: UInt64, _ mode: UInt32, _ next: Int64,
+    behind entry: Before
   ) throws(Errno) -> Bool {
-    let room = limit - used
-    let start = memory.baseAddress.map { ($0 + used).assumingMemoryBound(to: CChar.self) }
-    // Where the room is too small the library writes nothing, and tells how much it would take.
-    let count = try FileName.withTerminated(name) { body(start, room, $0) }
-    guard count <= room else { return false }
-    used += count
+    try FileName.check(name)
+    var header = fuse_dirent()
+    header.ino = ino
+    header.off = UInt64(bitPattern: next)
+    header.namelen = UInt32(name.count)
+    header.type = mode >> 12 & 0o17  // IFTODT of dirent.h
+    let headerStart = MemoryLayout<Before>.size
+    let nameStart = headerStart + MemoryLayout<fuse_dirent>.size
+    let size = (nameStart + name.count + 7) & ~7
+    guard used + size <= limit else { return false }
+    let place = memory + used
+    place.storeBytes(of: entry, as: Before.self)
+    place.storeBytes(of: 0, toByteOffset: size - 8, as: UInt64.self)
+    place.storeBytes(of: header, toByteOffset: headerStart, as: fuse_dirent.self)
+    let rest = UnsafeMutableRawBufferPointer(start: place + nameStart, count: name.count)
+    rest.copyMemory(from: name)
+    used += size
     return true
   }
 }

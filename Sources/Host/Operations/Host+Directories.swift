@@ -204,14 +204,9 @@ extension Host {
     _ name: UnsafeRawBufferPointer, ino: UInt64 = Host.unknownInode, type: UInt32 = 0,
     to listing: Listing, next: Int
   ) throws(Errno) -> Bool {
-    guard listing.withEntries else {
-      return try directoryBuffer.add(name, ino: ino, mode: type, next: Int64(next))
-    }
-    var attributes = Attributes()
-    attributes.ino = ino
-    attributes.mode = type
-    return try directoryBuffer.addPlus(
-      name, Entry(node: 0, attributes: attributes), next: Int64(next))
+    listing.withEntries
+      ? try directoryBuffer.addPlus(name, ino: ino, mode: type, next: Int64(next))
+      : try directoryBuffer.add(name, ino: ino, mode: type, next: Int64(next))
   }
 
   /// How many names come before those of the script.

@@ -51,10 +51,7 @@ struct FileName: Hashable {
   }
 
   /// Whether a directory can hold it.
-  var isValid: Bool {
-    (1...FileName.longest).contains(count)
-      && withBytes { bytes in bytes.allSatisfy { $0 != 0 && $0 != UInt8(ascii: "/") } }
-  }
+  var isValid: Bool { withBytes(DirectoryBuffer.accepts) }
 
   /// Whether it is "." or "..".
   var isDots: Bool {
