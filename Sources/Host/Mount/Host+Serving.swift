@@ -21,6 +21,7 @@ extension Host {
     reporter.later = { [unowned self] seconds in
       after(seconds) { [unowned self] in reporter.tellRepetitions() }
     }
+    clinux_end_rseq()
     Wakeup.watch(session.descriptor)
     defer { Wakeup.watch(-1) }
     openControl()

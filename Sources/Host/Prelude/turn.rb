@@ -34,7 +34,7 @@ module FUSE
   # The same for a path that has no instance yet: the receiver is the class, and the arguments are
   # those of its `new`.
   def self.__newcomer_maker(method, count)
-    __maker(count) { |arguments| "FUSE.__made(receiver.new(#{arguments})).#{method}" }
+    __maker(count) { |arguments| "host.__made(receiver.new(#{arguments})).#{method}" }
   end
 
   def self.__maker(count)
@@ -47,7 +47,7 @@ module FUSE
             begin
               result = #{yield arguments.join(", ")}
             rescue Exception => error
-              result = FUSE.__raised(error)
+              result = host.__raised(error)
             end
             host.__rest(result)
           end
