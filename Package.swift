@@ -59,6 +59,7 @@ let package = Package(
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
     .testTarget(name: "HostTests", dependencies: ["Host", "HTTP"], swiftSettings: strict),
     .systemLibrary(name: "CFiles", path: "Tests/CFiles"),
-    .testTarget(name: "MountTests", dependencies: ["fusuma", "CFiles"], swiftSettings: strict),
+    .testTarget(
+      name: "MountTests", dependencies: ["fusuma", "Host", "CFiles"], swiftSettings: strict),
   ]
 )

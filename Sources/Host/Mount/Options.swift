@@ -26,6 +26,8 @@ struct Options {
   var autoCache = false
   var directIO = false
   var usesInodes = false
+  /// The user wants content to be cached beyond what the kernel does by itself.
+  var cachesContent = false
 
   init() {
     // Scripts rely on being told of a truncation, also by open(2); and a getattr before each read
@@ -103,6 +105,7 @@ struct Options {
     directIO = mount.directIO ?? false
     usesInodes = mount.useInodes ?? false
     mount.apply(to: &connection)
+    cachesContent = kernelCache || autoCache || connection.writebackCache
   }
 }
 
