@@ -24,12 +24,14 @@ extension Host {
     clinux_end_rseq()
     Wakeup.watch(session.descriptor)
     defer { Wakeup.watch(-1) }
-    openControl()
+    // Not by stat(2): this thread itself would have to answer.
+    let device = mountPoint.flatMap { MountTable.last(at: $0)?.device }
+    openControl(device)
     var spinning = Spinning()
     loop: while !session.hasEnded {
       if Wakeup.takeDue() { lookAround() }
       if stopStatus != nil { break }
-      if isInitialized, !isLive { becomeLive(&background) }
+      if isInitialized, !isLive { becomeLive(&background, device) }
       guard mayReceive else {
         sleepWithoutReceiving()
         continue
@@ -62,17 +64,18 @@ extension Host {
   }
 
   /// Tells those who wait for it that the mount is live.
-  private func becomeLive(_ background: inout Background?) {
+  private func becomeLive(_ background: inout Background?, _ device: String?) {
     isLive = true
+    if let device { ReadAhead.raise(device: device, limit: options.connection.maxReadahead) }
     if let mountPoint { configuration.onLive?(mountPoint) }
     if let entered = background.take() { entered.leave(status: 0) }
   }
 
   /// Lets clients in. A mount serves without them where that cannot be.
-  private func openControl() {
-    guard let mountPoint, let mount = MountTable.last(at: mountPoint) else { return }
+  private func openControl(_ device: String?) {
+    guard let device else { return }
     do throws(HostError) {
-      let server = try ControlServer(self, device: mount.device)
+      let server = try ControlServer(self, device: device)
       notices = server.board.notices
       control = server
     } catch {

@@ -141,4 +141,11 @@ enum MountTable {
     guard let text = try? Folder.read("/proc/self/mountinfo") else { return false }
     return text.contains(" \(path) ")
   }
+
+  /// The device number of what is mounted at a path, "0:57".
+  static func device(of path: String) -> String? {
+    let lines = (try? Folder.read("/proc/self/mountinfo"))?.split(separator: "\n") ?? []
+    return lines.last { $0.contains(" \(path) ") }?.split(separator: " ").dropFirst(2).first
+      .map(String.init)
+  }
 }
