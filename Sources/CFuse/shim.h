@@ -15,6 +15,8 @@
 #include <linux/memfd.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 /* Which libfuse the program was compiled against: 314 is 3.14. */
 enum { cfuse_version = FUSE_VERSION };
@@ -55,6 +57,18 @@ static inline struct fuse_session *_Nullable cfuse_session_new(
 /* An unnamed file in memory, closed by exec; -1 and errno where there can be none. */
 static inline int cfuse_memory_file(void) {
   return memfd_create("libfuse", MFD_CLOEXEC);
+}
+
+/*
+ * writev(2) of a header and what follows it, at most cfuse_together bytes, as one piece: /dev/fuse
+ * pins the memory of each piece by itself, which costs more than to copy a page.
+ */
+enum { cfuse_together = 4096 + sizeof(struct fuse_out_header) };
+static inline ssize_t cfuse_write_together(int descriptor, const struct iovec *_Nonnull pieces) {
+  _Alignas(4096) char answer[cfuse_together];
+  memcpy(answer, pieces[0].iov_base, pieces[0].iov_len);
+  memcpy(answer + pieces[0].iov_len, pieces[1].iov_base, pieces[1].iov_len);
+  return write(descriptor, answer, pieces[0].iov_len + pieces[1].iov_len);
 }
 
 /* Sets which of the capabilities the connection shall have; 3.17 keeps them in a second field too. */

@@ -36,23 +36,13 @@ enum Transport {
     return functions
   }()
 
-  /// The longest answer that is worth copying together, in bytes: /dev/fuse pins the memory of each
-  /// piece by itself, which for an answer of attributes costs a twentieth of the whole request.
-  private static let copiedAtMost = 512
-
   private static func write(
     to descriptor: Int32, _ pieces: UnsafeMutablePointer<iovec>, _ count: Int32
   ) -> Int {
-    // A header and what follows it: the shape of every answer but a directory's or a file's content.
-    guard count == 2, pieces[0].iov_len + pieces[1].iov_len <= copiedAtMost,
-      let header = pieces[0].iov_base, let body = pieces[1].iov_base
-    else { return writev(descriptor, pieces, count) }
-    return withUnsafeTemporaryAllocation(byteCount: copiedAtMost, alignment: 16) { answer in
-      guard let start = answer.baseAddress else { return writev(descriptor, pieces, count) }
-      start.copyMemory(from: header, byteCount: pieces[0].iov_len)
-      (start + pieces[0].iov_len).copyMemory(from: body, byteCount: pieces[1].iov_len)
-      return Glibc.write(descriptor, start, pieces[0].iov_len + pieces[1].iov_len)
+    guard count == 2, pieces[0].iov_len + pieces[1].iov_len <= Int(cfuse_together) else {
+      return writev(descriptor, pieces, count)
     }
+    return cfuse_write_together(descriptor, pieces)
   }
 
   /// A socket may be full, and its peer gone, which shall not be a signal.

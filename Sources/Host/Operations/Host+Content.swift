@@ -20,17 +20,21 @@ extension Host {
         answer(turn, with: cut(content, size, offset))
       }
     }
-    let handle = handles[file.handle]
-    guard has(.read, node) else { return readAll(turn, node, size, offset, handle) }
+    turn.file = file
     turn.range = (offset, size)
     // No more is captured than the host, here and in write.
     call(
-      turn, .read, on: node, [.integer(size), .integer(offset), object(handle?.object)]
+      turn, .read, on: node,
+      [.integer(size), .integer(offset), object(handles[file.handle]?.object)]
     ) { [self] answer throws(Errno) in
-      let (offset, size) = answer.turn.range
+      let turn = answer.turn
+      let (offset, size) = turn.range
+      if answer.isMissing, let node = answer.node {
+        return readAll(turn, node, size, offset, handles[turn.file.handle])
+      }
       try bytes(of: answer, limit: size) { bytes in
         if bytes.count < size { answer.node?.measuredSize = offset + Int64(bytes.count) }
-        self.answer(answer.turn, with: bytes)
+        self.answer(turn, with: bytes)
       }
     }
   }
