@@ -1,4 +1,7 @@
 // Directories: a listing is asked for once, and handed to the kernel in pieces with stable offsets.
+//
+// The kernel may keep a listing and use it for the next who opens the directory, only where the script
+// has just answered the very same names: on_readdir is then called as the directory is opened.
 
 package import FUSE
 import Glibc
@@ -14,8 +17,59 @@ extension Host {
       var reply = try register(try opened(by: answer), node, flags, answer)
       reply.directIO = false
       reply.noFlush = false
-      if !self.answer(turn, { $0.opened(reply) }) { forget(handle: reply.handle) }
+      listAhead(turn, node, reply) { [self] reply throws(Errno) in
+        if !self.answer(turn, { $0.opened(reply) }) { forget(handle: reply.handle) }
+      }
     }
+  }
+
+  /// Calls on_readdir for a directory that is being opened where that is likely to come anyway, and
+  /// lets the kernel use what it has of the directory if that is the same.
+  ///
+  /// Only who has the directory alone may bring the kernel to keep something: so what it has is always
+  /// what was answered last.
+  private func listAhead(
+    _ turn: Turn, _ node: Node, _ reply: OpenReply,
+    next: @escaping (OpenReply) throws(Errno) -> Void
+  ) {
+    let kept = node.keptNames
+    node.keptNames = nil
+    let attributes = options.connection.readdirplus != .no
+    guard node.listingHabit.open(attributes: attributes), node.openFiles == 1, !reply.keepCache,
+      !reply.cacheReaddir, let handle = handles[reply.handle]
+    else {
+      do throws(Errno) { try next(reply) } catch { fail(turn, error) }
+      return
+    }
+    handle.listedAt = changes
+    call(turn, .readdir, on: node, [object(handle.object)]) { [self] answer throws(Errno) in
+      var reply = reply
+      // What went wrong is for the listing to tell, which asks again.
+      if case .value(let value) = answer.result, value.kind == .array || value.kind == .hash {
+        do throws(Errno) { try keep(answer, in: handle) } catch {
+          forget(handle: reply.handle)
+          throw error
+        }
+        handle.isListedAhead = true
+        handle.listingHas = (entries: false, testsFirst: false)
+        let names = hash(ofNamesIn: handle)
+        reply.cacheReaddir = names != nil
+        reply.keepCache = names != nil && names == kept
+        node.keptNames = names
+      }
+      try next(reply)
+    }
+  }
+
+  /// A hash of the names of a listing, in their order; nil where one of them is none.
+  private func hash(ofNamesIn handle: OpenHandle) -> Int? {
+    guard let names = handle.listing.map({ vm[$0] }), let count = names.count else { return nil }
+    var hash = count
+    for index in 0..<count {
+      guard let name = vm.listed(in: names, at: index).name else { return nil }
+      hash = FileName(borrowing: name)._rawHashValue(seed: hash)
+    }
+    return hash
   }
 
   package func releasedir(_ request: consuming Request, node id: NodeID, file: OpenFile) {
@@ -57,13 +111,15 @@ extension Host {
     guard let node = node(id, for: turn) else { return }
     note(turn, node, .range(size, offset))
     guard let handle = handles[file.handle] else { return fail(turn, Errno(EBADF)) }
-    if offset > 0, handle.listing != nil {
+    let isAhead = handle.isListedAhead && node.lastChange <= handle.listedAt
+    handle.isListedAhead = false
+    if offset > 0 || isAhead, handle.listing != nil {
       return list(Listing(turn, node, handle, size, offset, withEntries))
     }
     handle.listedAt = changes
     call(turn, .readdir, on: node, [object(handle.object)]) { [self] answer throws(Errno) in
       try keep(answer, in: handle)
-      if withEntries { handle.listingHas = node.listingHabit.begin() }
+      handle.listingHas = node.listingHabit.begin(attributes: withEntries)
       list(Listing(turn, node, handle, size, offset, withEntries))
     }
   }

@@ -144,8 +144,9 @@ final class Node {
   /// The script gave no size, so reads go past the kernel's cache, and the size is found by reading.
   var hasUnknownSize = false
   var measuredSize: Int64?
-  /// For a directory: whether those who list it look at its files.
+  /// For a directory: how it is used, and a hash of the names that the kernel may have of it.
   var listingHabit = ListingHabit()
+  var keptNames: Int?
   /// When it, or a name in it, last changed, as `Host.changes` counts: what was said of it before does
   /// not hold any more.
   var lastChange: UInt64 = 0

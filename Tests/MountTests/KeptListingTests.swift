@@ -1,0 +1,169 @@
+import Glibc
+import Testing
+
+/// The kernel may keep the names of a directory, and nobody sees anything but that it is faster.
+@Suite struct KeptListingTests {
+  /// The names of /d are what was written to /ctl last, as Ruby; each call of on_readdir says so.
+  private static let script: Script = """
+    $names = ["a", "b", "c"]
+
+    class Names
+      def initialize(path) = @path = path
+
+      def on_getattr
+        return FUSE::Stat.directory if %w[/ /d].include?(@path)
+        FUSE::Stat.file(@path.size, 0666) if @path == "/ctl" || $names.include?(@path[3..-1])
+      end
+
+      def on_readdir
+        return %w[d ctl] unless @path == "/d"
+        puts "listed"
+        $refuses ? raise(Errno::EACCES) : $names
+      end
+
+      def on_write(data, offset)
+        eval(data)
+        data.size
+      end
+
+      def on_mknod(mode, device)
+        $names << @path[3..-1]
+        0
+      end
+    end
+    FUSE.run Names
+    """
+
+  /// Lists until the directory is known as one whose files nobody looks at.
+  private func getUsed(to mount: Mount) throws {
+    for _ in 0..<8 { try #expect(mount.list("d") == ["a", "b", "c"]) }
+  }
+
+  private func change(_ mount: Mount, _ ruby: String) throws { try mount.write("ctl", ruby) }
+
+  private func timesListed(_ mount: Mount) -> Int {
+    mount.output.split(separator: "\n").count { $0 == "listed" }
+  }
+
+  @Test func aListingIsAlwaysWhatTheScriptAnswersNow() throws {
+    let changes = [
+      ("$names << 'e'", ["a", "b", "c", "e"]),
+      ("$names.delete('a')", ["b", "c", "e"]),
+      ("$names[0] << 'x'", ["bx", "c", "e"]),
+      ("$names.reverse!", ["e", "c", "bx"]),
+      ("$names = []", []),
+      ("$names = (1..3000).map { |i| 'n%04d' % i }", (1...3000).map(name)),
+      ("$names.pop", (1...2999).map(name)),
+      ("$names = $names.map(&:to_sym)", (1...2999).map(name)),
+    ]
+    func name(_ number: Int) -> String { "n" + String(10000 + number).dropFirst() }
+    try withMount(Self.script) { mount in
+      try getUsed(to: mount)
+      for (ruby, names) in changes {
+        try change(mount, ruby)
+        for _ in 0..<3 { try #expect(mount.list("d") == names, "\(ruby)") }
+      }
+    }
+  }
+
+  @Test func theKernelUsesWhatItHas() throws {
+    let output = try Folder()
+    let options = ["--trace=\(output.path)/trace", "--trace-operation=readdir"]
+    let listings = 60
+    try withMount(Self.script, options: options) { mount in
+      for _ in 0..<listings { try #expect(mount.list("d") == ["a", "b", "c"]) }
+      // The script is asked each time, once.
+      #expect(timesListed(mount) == listings)
+    }
+    // The kernel asks twice for a listing: for its names, and whether there are more.
+    let asked = try output.read("trace").split(separator: "\n").count
+    #expect(asked < listings, "\(asked)")
+  }
+
+  @Test func whoLooksAtTheFilesSeesThem() throws {
+    try withMount(Self.script) { mount in
+      try getUsed(to: mount)
+      try #expect(mount.sh("ls -l d | awk '{ print $5, $9 }'").output == " \n4 a\n4 b\n4 c\n")
+      try change(mount, "$names << 'longer'")
+      try #expect(mount.sh("ls -l d | grep -c ' 9 .*longer'").output == "1\n")
+    }
+  }
+
+  @Test func severalMayListAtOnce() throws {
+    try withMount(Self.script) { mount in
+      try getUsed(to: mount)
+      let first = try Listing(mount.path + "/d")
+      defer { first.close() }
+      try change(mount, "$names << 'e'")
+      let second = try Listing(mount.path + "/d")
+      defer { second.close() }
+      #expect(second.names() == ["a", "b", "c", "e"])
+      // As it was when it was opened.
+      #expect(first.names() == ["a", "b", "c"])
+      for _ in 0..<3 { try #expect(mount.list("d") == ["a", "b", "c", "e"]) }
+    }
+  }
+
+  @Test func whatIsMadeIsSeenByWhoeverBeginsAgain() throws {
+    try withMount(Self.script) { mount in
+      try getUsed(to: mount)
+      let listing = try Listing(mount.path + "/d")
+      defer { listing.close() }
+      #expect(listing.names() == ["a", "b", "c"])
+      try mount.open("d/e", O_WRONLY | O_CREAT).close()
+      #expect(listing.names() == ["a", "b", "c", "e"])
+      try #expect(mount.list("d") == ["a", "b", "c", "e"])
+    }
+  }
+
+  @Test func anErrorIsTheListings() throws {
+    try withMount(Self.script) { mount in
+      try getUsed(to: mount)
+      try change(mount, "$refuses = true")
+      let listing = try Listing(mount.path + "/d")
+      defer { listing.close() }
+      #expect(listing.names() == nil)
+      try change(mount, "$refuses = false")
+      try #expect(mount.list("d") == ["a", "b", "c"])
+    }
+  }
+
+  @Test func whoDoesNotListIsNotListedFor() throws {
+    try withMount(Self.script) { mount in
+      try getUsed(to: mount)
+      func open(times: Int) throws { for _ in 0..<times { try Listing(mount.path + "/d").close() } }
+      try open(times: 40)
+      let before = timesListed(mount)
+      #expect(before < 40)
+      try open(times: 100)
+      #expect(timesListed(mount) == before)
+    }
+  }
+}
+
+/// An open directory.
+private struct Listing {
+  private let stream: OpaquePointer
+
+  init(_ path: String) throws {
+    guard let stream = opendir(path) else { throw SystemError() }
+    self.stream = stream
+  }
+
+  /// All names, from the beginning; nil where they cannot be had.
+  func names() -> [String]? {
+    rewinddir(stream)
+    var names: [String] = []
+    errno = 0
+    while let entry = readdir(stream) {
+      names.append(
+        withUnsafeBytes(of: entry.pointee.d_name) {
+          String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+        })
+      errno = 0
+    }
+    return errno == 0 ? names.filter { $0 != "." && $0 != ".." } : nil
+  }
+
+  func close() { closedir(stream) }
+}
