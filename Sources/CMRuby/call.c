@@ -73,19 +73,22 @@ static mrb_value make_argument(mrb_state *mrb, const cmr_argument *argument) {
 // arguments. Before them stands self.
 static mrb_value *parameters(const struct mrb_context *context) { return context->stbase + 1; }
 
+static const struct mrb_context *context_of(const struct turn *turn) {
+  return ((const struct RFiber *)mrb_ptr(cmr_unwrap(turn->fiber)))->cxt;
+}
+
 // A fiber that is at rest finds the receiver and the arguments in its parameters when it goes on, as
 // it did when it began: values that are passed to a resume would come as an Array.
 static mrb_value turn_call(mrb_state *mrb, void *data) {
   struct turn *turn = data;
   mrb_value values[CMR_MOST_ARGUMENTS + 1];
   uint32_t count = turn->count < CMR_MOST_ARGUMENTS ? turn->count : CMR_MOST_ARGUMENTS;
-  mrb_value fiber = cmr_unwrap(turn->fiber);
-  const struct mrb_context *context = ((struct RFiber *)mrb_ptr(fiber))->cxt;
+  const struct mrb_context *context = context_of(turn);
   bool rests = context && context->status == MRB_FIBER_SUSPENDED;
   mrb_value *place = rests ? parameters(context) : values;
   place[0] = cmr_unwrap(turn->receiver);
   for (uint32_t i = 0; i < count; i++) place[i + 1] = make_argument(mrb, &turn->arguments->at[i]);
-  return mrb_fiber_resume(mrb, fiber, rests ? 0 : count + 1, values);
+  return mrb_fiber_resume(mrb, cmr_unwrap(turn->fiber), rests ? 0 : count + 1, values);
 }
 
 static mrb_value turn_continue(mrb_state *mrb, void *data) {
@@ -96,7 +99,6 @@ static mrb_value turn_continue(mrb_state *mrb, void *data) {
 
 static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *turn) {
   vm->turn_raised = false;
-  mrb_value made_outside = vm->made;
   vm->made = mrb_nil_value();
   cmr_result result = cmr_guard(vm, body, turn);
   if (vm->mrb->exc) {
@@ -105,18 +107,18 @@ static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *
     result.raised = true;
     vm->mrb->exc = NULL;
   }
-  cmr_turn out = {
-      .value = result.value, .outcome = CMR_RETURNED, .made = cmr_wrap(vm->made)};
-  // The fiber has forgotten it by now: the arena keeps it until the caller has looked.
-  mrb_gc_protect(vm->mrb, vm->made);
-  vm->made = made_outside;
+  cmr_turn out = {.value = result.value, .outcome = CMR_RETURNED};
   if (result.raised) {
     out.outcome = CMR_ENDED;
   } else if (vm->turn_raised) {
     out.outcome = CMR_RAISED;
   } else if (result.value.word == cmr_wrap(vm->parked).word) {
     out.outcome = CMR_PARKED;
+    vm->made = parameters(context_of(turn))[0];
   }
+  // A fiber at rest has forgotten it: the arena keeps it until the caller has looked.
+  out.made = cmr_wrap(vm->made);
+  if (out.made.word != turn->receiver.word) mrb_gc_protect(vm->mrb, vm->made);
   return out;
 }
 
@@ -150,6 +152,7 @@ static mrb_value rest(mrb_state *mrb, mrb_value self) {
   const struct RProc *body = context->cibase->proc;
   if (body && !MRB_PROC_CFUNC_P(body)) {
     mrb_value *first = parameters(context);
+    ((cmr_vm *)mrb->ud)->made = first[0];
     for (int i = 0; i < body->body.irep->nlocals - 1; i++) first[i] = mrb_nil_value();
   }
   return mrb_fiber_yield(mrb, 1, &result);
@@ -162,17 +165,10 @@ static mrb_value raised(mrb_state *mrb, mrb_value self) {
   return mrb_get_arg1(mrb);
 }
 
-static mrb_value made(mrb_state *mrb, mrb_value self) {
-  (void)self;
-  cmr_vm *vm = mrb->ud;
-  return vm->made = mrb_get_arg1(mrb);
-}
-
 static mrb_value define_turns(mrb_state *mrb, void *data) {
   struct RClass *module = mrb_define_module(mrb, data);
   mrb_define_module_function(mrb, module, "__rest", rest, MRB_ARGS_REQ(1));
   mrb_define_module_function(mrb, module, "__raised", raised, MRB_ARGS_REQ(1));
-  mrb_define_module_function(mrb, module, "__made", made, MRB_ARGS_REQ(1));
   return mrb_nil_value();
 }
 

@@ -30,7 +30,7 @@ struct cmr_vm {
   mrb_value parked;
   mrb_sym new; // the name of Class#new
   bool turn_raised;
-  // What FUSE.__made was last told of, in the turn that runs; the fiber that told keeps it alive.
+  // What the fiber that came back last had in its first parameter.
   mrb_value made;
 
   uint64_t *interrupt;

@@ -71,24 +71,6 @@ public struct Attributes: Hashable, Sendable {
   /// Makes attributes that are all at their defaults.
   public init() {}
 
-  var cValue: stat {
-    // The fields' widths differ between processors; the kernel's protocol has 32 bits for these.
-    var value = stat()
-    value.st_ino = numericCast(ino)
-    value.st_mode = mode
-    value.st_nlink = numericCast(nlink)
-    value.st_uid = uid
-    value.st_gid = gid
-    value.st_rdev = numericCast(rdev)
-    value.st_size = numericCast(size)
-    value.st_blocks = numericCast(blocks)
-    value.st_blksize = numericCast(blksize)
-    value.st_atim = atime.cValue
-    value.st_mtim = mtime.cValue
-    value.st_ctim = ctime.cValue
-    return value
-  }
-
   /// The same in the kernel's protocol, with the widths that fields have there.
   var message: fuse_attr {
     var value = fuse_attr()
@@ -136,17 +118,7 @@ public struct Entry: Sendable {
     self.entryTimeout = entryTimeout
   }
 
-  var cValue: fuse_entry_param {
-    var value = fuse_entry_param()
-    value.ino = node
-    value.generation = generation
-    value.attr = attributes.cValue
-    value.attr_timeout = attributeTimeout
-    value.entry_timeout = entryTimeout
-    return value
-  }
-
-  /// The same in the kernel's protocol: what libfuse makes of `cValue`.
+  /// The same in the kernel's protocol.
   var message: fuse_entry_out {
     var value = fuse_entry_out()
     value.nodeid = node
@@ -158,7 +130,7 @@ public struct Entry: Sendable {
   }
 
   /// A time in whole seconds and nanoseconds: 0 where it is negative, and at most what fits.
-  private static func split(_ time: Double) -> (seconds: UInt64, nanoseconds: UInt32) {
+  static func split(_ time: Double) -> (seconds: UInt64, nanoseconds: UInt32) {
     guard time > 0 else { return (0, 0) }
     guard time < 0x1p62 else { return (.max, 999_999_999) }
     let seconds = Int(time)

@@ -52,14 +52,16 @@ public struct OpenReply: Sendable {
   /// Makes the answer with a handle and nothing out of the ordinary.
   public init(handle: UInt64 = 0) { self.handle = handle }
 
-  func cValue() -> fuse_file_info {
-    var info = fuse_file_info()
-    info.fh = handle
-    info.direct_io = directIO ? 1 : 0
-    info.keep_cache = keepCache ? 1 : 0
-    info.nonseekable = nonseekable ? 1 : 0
-    info.cache_readdir = cacheReaddir ? 1 : 0
-    info.noflush = noFlush ? 1 : 0
-    return info
+  /// The same in the kernel's protocol.
+  var message: fuse_open_out {
+    let choices: [(Bool, Int32)] = [
+      (directIO, FOPEN_DIRECT_IO), (keepCache, FOPEN_KEEP_CACHE),
+      (nonseekable, FOPEN_NONSEEKABLE), (cacheReaddir, FOPEN_CACHE_DIR),
+      (noFlush, FOPEN_NOFLUSH), (parallelDirectWrites, FOPEN_PARALLEL_DIRECT_WRITES),
+    ]
+    var value = fuse_open_out()
+    value.fh = handle
+    value.open_flags = choices.reduce(0) { $1.0 ? $0 | UInt32($1.1) : $0 }
+    return value
   }
 }

@@ -1,8 +1,22 @@
 import CFuse
 import Glibc
 
+/// The kernel's answer to create: two in one.
+private struct CreatedMessage {
+  var entry: fuse_entry_out
+  var open: fuse_open_out
+}
+
 /// The answers. Which of them fit a request is said by the method of `Operations` that gets it.
 extension Request {
+  /// Answers with a structure of the kernel's own protocol, linux/fuse.h. Where there is one function
+  /// for it, that would take the same in another form.
+  private consuming func send<Message>(_ message: Message) -> Bool {
+    answer { raw in
+      withUnsafeBytes(of: message) { fuse_reply_buf(raw, $0.characters, $0.count) }
+    }
+  }
+
   /// Answers that the act was done.
   @discardableResult
   public consuming func succeed() -> Bool { answer { fuse_reply_err($0, 0) } }
@@ -18,8 +32,7 @@ extension Request {
   /// Where it returns false the look-up does not count. See fuse_reply_entry(3).
   @discardableResult
   public consuming func entry(_ entry: Entry) -> Bool {
-    var value = entry.cValue
-    return answer { fuse_reply_entry($0, &value) }
+    send(entry.message)
   }
 
   /// Answers that the name does not exist, and that this holds for so many seconds.
@@ -36,16 +49,16 @@ extension Request {
   /// Answers with a file that was made and opened in one. See fuse_reply_create(3).
   @discardableResult
   public consuming func created(_ entry: Entry, _ open: OpenReply) -> Bool {
-    var value = entry.cValue
-    var file = open.cValue()
-    return answer { cfuse_reply_create($0, &value, &file, open.parallelDirectWrites) }
+    send(CreatedMessage(entry: entry.message, open: open.message))
   }
 
   /// Answers with attributes that hold for so many seconds. See fuse_reply_attr(3).
   @discardableResult
   public consuming func attributes(_ attributes: Attributes, timeout: Double) -> Bool {
-    var value = attributes.cValue
-    return answer { fuse_reply_attr($0, &value, timeout) }
+    var message = fuse_attr_out()
+    (message.attr_valid, message.attr_valid_nsec) = Entry.split(timeout)
+    message.attr = attributes.message
+    return send(message)
   }
 
   /// Answers with bytes, which the kernel takes from where they lie: those of an array's span, say.
@@ -68,8 +81,7 @@ extension Request {
   /// Where it returns false the file is not open, and its release never comes.
   @discardableResult
   public consuming func opened(_ open: OpenReply) -> Bool {
-    var file = open.cValue()
-    return answer { cfuse_reply_open($0, &file, open.parallelDirectWrites) }
+    send(open.message)
   }
 
   /// Answers how many bytes were written. See fuse_reply_write(3).

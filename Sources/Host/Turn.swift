@@ -318,7 +318,7 @@ extension Host {
 
   /// Gives the node of a newcomer the instance that was made in the stretch that is over.
   private func adoptMade(_ turn: Turn) {
-    guard let node = turn.node, !vm.made.isNil else { return }
+    guard let node = turn.node, !vm.made.isNil, vm.made != vm[classes.klass] else { return }
     // Without memory it has none, and is made again for the next operation.
     do throws(Errno) { try adopt(vm.made, by: node) } catch {}
   }

@@ -153,8 +153,8 @@ extension VM {
     }
   }
 
-  /// Defines `__raised` and `__made` on a module, with which the source of a fiber says that what it
-  /// is about to yield is an exception, and hands over an object early, as `made`.
+  /// Defines `__rest` and `__raised` on a module, with which the source of a fiber ends a turn, and
+  /// says that what it ends with is an exception.
   public func defineTurns(on module: String) throws(RubyException) {
     try check(cmr_define_turns(raw, module))
   }

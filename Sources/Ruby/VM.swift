@@ -14,7 +14,8 @@ public final class VM {
   private var natives: [Native] = []
   private var freeRoots: [Int] = []
   private var rootCount = 0
-  /// The object that the last stretch of a turn handed over with `__made`; nil for none.
+  /// What the last stretch of a turn had made of its receiver: the same, or what its fiber has put in
+  /// its place.
   public internal(set) var made = Value.nil
 
   /// Opens a VM (mrb_open_allocf).

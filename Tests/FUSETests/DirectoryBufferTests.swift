@@ -131,3 +131,36 @@ import Testing
     }
   }
 }
+
+extension Attributes {
+  /// The same as the C library has it.
+  fileprivate var cValue: stat {
+    var value = stat()
+    value.st_ino = numericCast(ino)
+    value.st_mode = mode
+    value.st_nlink = numericCast(nlink)
+    value.st_uid = uid
+    value.st_gid = gid
+    value.st_rdev = numericCast(rdev)
+    value.st_size = numericCast(size)
+    value.st_blocks = numericCast(blocks)
+    value.st_blksize = numericCast(blksize)
+    value.st_atim = atime.cValue
+    value.st_mtim = mtime.cValue
+    value.st_ctim = ctime.cValue
+    return value
+  }
+}
+
+extension Entry {
+  /// The same as libfuse has it.
+  fileprivate var cValue: fuse_entry_param {
+    var value = fuse_entry_param()
+    value.ino = node
+    value.generation = generation
+    value.attr = attributes.cValue
+    value.attr_timeout = attributeTimeout
+    value.entry_timeout = entryTimeout
+    return value
+  }
+}

@@ -229,7 +229,8 @@ typedef enum {
 typedef struct {
   cmr_value value;
   cmr_outcome outcome;
-  /// The object that FUSE.__made was last told of meanwhile; nil for none.
+  /// What stands in the first parameter of the fiber's block, the receiver or what the block has put in
+  /// its place; nil where the fiber ended.
   cmr_value made;
 } cmr_turn;
 
@@ -242,8 +243,7 @@ cmr_turn cmr_turn_call(
 cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome);
 /// Defines, on a module, what the source of a fiber tells of its turn: `__rest(value)` ends it, and
 /// comes back with the next one's receiver and arguments in the parameters of the fiber's block;
-/// `__raised(exception)` says that what it ends with is an exception, `__made(object)` hands over
-/// `made` early. These two answer their argument.
+/// `__raised(exception)` says that what it ends with is an exception, and answers it.
 cmr_result cmr_define_turns(cmr_vm *vm, const char *module);
 /// The object that a fiber yields when it waits.
 cmr_value cmr_parked(const cmr_vm *vm);

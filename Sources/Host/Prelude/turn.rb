@@ -3,7 +3,6 @@
 # Natives used: FUSE.__rest(result) (ends a turn; when it comes back, the next one's receiver and
 # arguments stand in the parameters of the fiber's block, and all other variables are nil),
 # FUSE.__raised(exception) -> exception (marks what the turn ends with as an exception),
-# FUSE.__made(object) -> object (hands a new instance to the host before its hook is called),
 # FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile,
 # FUSE.__at_turn? -> whether the fiber that runs is the host's, none of the script's own.
 
@@ -31,10 +30,13 @@ module FUSE
     __maker(count) { |arguments| "receiver.#{method}(#{arguments})" }
   end
 
-  # The same for a path that has no instance yet: the receiver is the class, and the arguments are
-  # those of its `new`.
+  # The same for a path that has no instance yet: the receiver is the class, whose `new` takes the
+  # arguments. Once the instance is made it takes the class's place: there the host finds it, also
+  # while its hook waits.
   def self.__newcomer_maker(method, count)
-    __maker(count) { |arguments| "host.__made(receiver.new(#{arguments})).#{method}" }
+    __maker(count) do |arguments|
+      "(object = receiver.allocate; object.initialize(#{arguments}); receiver = object).#{method}"
+    end
   end
 
   def self.__maker(count)
