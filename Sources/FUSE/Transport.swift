@@ -1,7 +1,7 @@
 // How messages pass between libfuse and the kernel's descriptor. It is the library's own way, but
 // for two things: what libfuse 3.14 would like to agree on but forgets to say is added to its answer
-// to the kernel's first request, and a short answer is handed over in one piece. Splicing is not
-// offered, so it is never chosen.
+// to the kernel's first request, and a short answer is handed over in one piece (cfuse_write).
+// Splicing is not offered, so it is never chosen.
 
 import CFuse
 import Glibc
@@ -10,7 +10,7 @@ enum Transport {
   static let functions: fuse_custom_io = {
     var functions = fuse_custom_io()
     functions.read = { descriptor, buffer, size, _ in
-      let count = read(descriptor, buffer, size)
+      let count = cfuse_read(descriptor, buffer, size)
       // The peer of a socket has gone: to libfuse that shall be what an unmount is.
       guard count == 0 else { return count }
       errno = ENODEV
@@ -27,7 +27,7 @@ enum Transport {
       }
       let written =
         session._withUnsafeGuaranteedRef { $0.isSocket }
-        ? send(to: descriptor, pieces, count) : write(to: descriptor, pieces, count)
+        ? send(to: descriptor, pieces, count) : cfuse_write(descriptor, pieces, count)
       // An answer that finds nobody any more is none that libfuse need complain of: ENOENT is how
       // the kernel says the same of a caller that was interrupted.
       if written < 0 && (errno == ENODEV || errno == EPIPE) { errno = ENOENT }
@@ -35,15 +35,6 @@ enum Transport {
     }
     return functions
   }()
-
-  private static func write(
-    to descriptor: Int32, _ pieces: UnsafeMutablePointer<iovec>, _ count: Int32
-  ) -> Int {
-    guard count == 2, pieces[0].iov_len + pieces[1].iov_len <= Int(cfuse_together) else {
-      return writev(descriptor, pieces, count)
-    }
-    return cfuse_write_together(descriptor, pieces)
-  }
 
   /// A socket may be full, and its peer gone, which shall not be a signal.
   private static func send(
