@@ -1,7 +1,7 @@
 // The control socket: through it a mount can be looked into, by whoever mounted it.
 //
-// Invariants: everything here happens on the VM's thread, between two operations; the waiter only says
-// when to look. A client is served only if the kernel says that it is the user who mounts, or root.
+// Invariants: everything here happens on the VM's thread, between two operations; a signal, and after
+// the first client the waiter, only says when to look. A client is served only if the kernel says that it is the user who mounts, or root.
 
 import CLinux
 import Glibc
@@ -16,6 +16,7 @@ final class ControlServer {
   /// The socket's file, to be told from a later mount's of the same name.
   private let inode: ino_t
   private let ticket: Ticket
+  private var isWatched = false
   private var connections: [ObjectIdentifier: ControlConnection] = [:]
 
   /// More clients than this at once are turned away.
@@ -36,6 +37,13 @@ final class ControlServer {
     inode = ControlServer.inode(address.socket)
     ticket = host.makeTicket()
     host.watchers[ticket] = { [unowned self] _ in accept() }
+  }
+
+  /// Somebody knocks for the first time: from now on the waiter says when.
+  func letIn() {
+    Wakeup.callFor(listener, false)
+    guard !isWatched else { return }
+    isWatched = true
     host.waiter.watch(listener, ticket)
   }
 
@@ -54,6 +62,8 @@ final class ControlServer {
     let mask = umask(0o177)
     let isBound = name.withAddress { bind(descriptor, $0, $1) } == 0
     umask(mask)
+    // Before the first can come.
+    Wakeup.callFor(descriptor, true)
     guard isBound, Glibc.listen(descriptor, 16) == 0 else {
       let number = errno
       Glibc.close(descriptor)

@@ -39,10 +39,7 @@ extension Host {
       }
       isInBackground = true
     }
-    do throws(WaiterFailure) { try waiter.start() } catch {
-      session.unmount()
-      throw HostError("\(error.call): \(String(cString: strerror(error.errno)))")
-    }
+    waiter.startWhenNeeded()
     serveWatch()
     if mayReload { noteLoaded() }
     let status = serve(session, background)

@@ -117,6 +117,7 @@ extension Host {
       // In front it says that the terminal is gone.
       if number == SIGHUP && isInBackground { reload() } else { stop(status: 0) }
     }
+    if Wakeup.takeCall() { control?.letIn() }
     if waiter.hasOutcomes { deliverOutcomes() }
     if isInitialized { startSpawned() }
     vm.collectIfDue()

@@ -16,6 +16,7 @@ package final class Waiter: Sendable {
   private let inbox: WaiterInbox
   private let outbox: WaiterOutbox
   private let thread = Mutex<pthread_t?>(nil)
+  private let startsWhenNeeded = Atomic(false)
   private let inPlaceTickets = Atomic<UInt64>(1 << 63)
   // Unsafe for the compiler only: the invariant above says who may touch it when.
   private nonisolated(unsafe) let loop: WaiterLoop
@@ -59,10 +60,17 @@ package final class Waiter: Sendable {
     }
   }
 
+  /// Lets the thread be started by the first wait that is begun: until then the process has one
+  /// thread, whose system calls cost less.
+  ///
+  /// A wait for which it cannot be started has the outcome `.error`.
+  package func startWhenNeeded() { startsWhenNeeded.store(true, ordering: .relaxed) }
+
   /// Ends the thread and waits for its end; does nothing where none runs.
   ///
   /// Waits that are not over stay as they are, and go on with the next `start` or `runInPlace`.
   package func stop() {
+    startsWhenNeeded.store(false, ordering: .relaxed)
     thread.withLock { thread in
       guard let running = thread else { return }
       inbox.post(.stop)
@@ -77,7 +85,18 @@ package final class Waiter: Sendable {
   /// What cannot be waited for has its outcome too: `.error`, or `.failed`.
   package func begin(_ wait: Wait, _ ticket: Ticket) {
     outbox.expect(ticket, for: .drain)
-    inbox.post(.begin(wait, ticket))
+    post(.begin(wait, ticket), ticket)
+  }
+
+  /// Asks something of the loop, whose thread is started if it is time.
+  private func post(_ message: WaiterInbox.Message, _ ticket: Ticket) {
+    if startsWhenNeeded.load(ordering: .relaxed) {
+      do throws(WaiterFailure) { try start() } catch {
+        return outbox.deliver(.error(error.errno), to: ticket)
+      }
+      startsWhenNeeded.store(false, ordering: .relaxed)
+    }
+    inbox.post(message)
   }
 
   /// Ends a wait, and makes sure that no outcome of it is drained any more, not even by the `drain`
@@ -105,7 +124,7 @@ package final class Waiter: Sendable {
   /// instead is the last report.
   package func watch(_ descriptor: Int32, _ ticket: Ticket) {
     outbox.expect(ticket, for: .drainAlways)
-    inbox.post(.watch(descriptor, ticket))
+    post(.watch(descriptor, ticket), ticket)
   }
 
   /// Makes a watch report once more, at once where its descriptor is still readable.
@@ -123,7 +142,7 @@ package final class Waiter: Sendable {
       ticket ?? Ticket(inPlaceTickets.wrappingAdd(1, ordering: .relaxed).newValue)
     let slot = WaiterSlot()
     outbox.expect(ticket, for: .slot(slot))
-    inbox.post(.begin(wait, ticket))
+    post(.begin(wait, ticket), ticket)
     if thread.withLock({ $0 != nil }) { return slot.wait() }
     while true {
       if let outcome = slot.outcome { return outcome }

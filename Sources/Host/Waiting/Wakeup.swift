@@ -26,6 +26,8 @@ enum Wakeup {
   /// How long a signal may go unheeded before the next one does not wait any more, in nanoseconds.
   private static let patience: UInt64 = 1_000_000_000
   private static let thread = Atomic<UInt>(0)
+  /// Something has happened at a descriptor of `callFor`.
+  private static let isCalled = Atomic<Bool>(false)
 
   /// Sent to the VM's thread to break its sleep; ignored by default, and rarely used for anything.
   private static let alarm = SIGURG
@@ -46,6 +48,10 @@ enum Wakeup {
       }
     }
     handle(alarm) { _ in }
+    handle(SIGIO) { _ in
+      Wakeup.isCalled.store(true, ordering: .relaxed)
+      Wakeup.wake()
+    }
     handle(SIGPIPE) { _ in }
   }
 
@@ -105,6 +111,17 @@ enum Wakeup {
     guard isDue.load(ordering: .relaxed) else { return false }
     return isDue.exchange(false, ordering: .sequentiallyConsistent)
   }
+
+  /// Lets the VM's thread be woken when a descriptor becomes ready, or ends that: what a thread that
+  /// waits would do, without one. See O_ASYNC of fcntl(2).
+  static func callFor(_ number: Int32, _ isOn: Bool) {
+    if isOn { _ = fcntl(number, F_SETOWN, getpid()) }
+    let flags = fcntl(number, F_GETFL)
+    _ = fcntl(number, F_SETFL, isOn ? flags | O_ASYNC : flags & ~O_ASYNC)
+  }
+
+  /// Whether a descriptor of `callFor` has become ready since the last time.
+  static func takeCall() -> Bool { isCalled.exchange(false, ordering: .relaxed) }
 
   /// Whether something has come, without looking.
   static var hasCome: Bool { isDue.load(ordering: .sequentiallyConsistent) }
