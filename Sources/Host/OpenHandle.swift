@@ -10,6 +10,8 @@ final class OpenHandle {
   let flags: Int32
   /// The object that on_open, on_create or on_opendir answered, to be passed back.
   let object: VM.Root?
+  /// The largest piece that was written through it, in bytes.
+  var largestPiece = 0
   /// The content that on_read_all answered when the file was last read from its beginning: one read
   /// of a whole file sees one content, whatever the script answers next.
   var snapshot: VM.Root?

@@ -100,7 +100,10 @@ extension Host {
     let total = data.count
     note(turn, node, .range(total, offset))
     let handle = handles[file.handle]
-    if let handle { dropSnapshot(of: handle) }
+    if let handle {
+      dropSnapshot(of: handle)
+      handle.largestPiece = max(handle.largestPiece, total)
+    }
     if writesWhole(node) {
       // Where the end is, the draft knows better than the kernel, which may remember another size.
       return writeDraft(turn, node, data, file.flags & O_APPEND == 0 ? offset : nil)

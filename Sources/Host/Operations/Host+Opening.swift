@@ -146,14 +146,15 @@ extension Host {
   }
 
   /// Whether the kernel is to hand on what is written without a copy in its cache, which several times
-  /// as many bytes a second get through.
+  /// as many bytes a second get through; pieces of a page are quicker copied.
   ///
   /// Who opened a file for writing only can neither read it there nor map it. The cache serves whom the
   /// user asked to have cached; and past it the kernel forgets that O_DSYNC is followed by an fsync.
   private func isWrittenPastCache(_ node: Node, _ flags: Int32) -> Bool {
     flags & (O_ACCMODE | O_DSYNC) == O_WRONLY && !options.cachesContent
-      && LinuxRelease.running.dropsCacheOnWrites && !has(.fsync, node)
+      && !node.isWrittenInPages && LinuxRelease.running.dropsCacheOnWrites && !has(.fsync, node)
   }
+  private static let pageSize = Int(getpagesize())
 
   /// kernel_cache keeps what is cached; auto_cache does while size and mtime are what they were.
   private func keepsCache(_ node: Node) -> Bool {
@@ -212,6 +213,7 @@ extension Host {
     let node = handle.node
     node.holds -= 1
     node.openFiles -= 1
+    if handle.largestPiece > 0 { node.isWrittenInPages = handle.largestPiece <= Host.pageSize }
     if handle.flags & O_ACCMODE != O_RDONLY { node.openWriters -= 1 }
     if node.openWriters == 0, node.draft?.isChanged == false { node.draft = nil }
     release(node)

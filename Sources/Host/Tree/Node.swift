@@ -153,6 +153,8 @@ final class Node {
   /// When it last changed and was last read, as far as the host knows: for scripts that keep no times.
   var modified: Timestamp?
   var accessed: Timestamp?
+  /// Who wrote to it last did so in pieces of a page at most.
+  var isWrittenInPages = false
   /// The size and time of change of what the kernel has cached, for auto_cache.
   var cachedAt: (size: Int64, mtime: Timestamp)?
   /// The content that is being written, for a class with on_write_all; and what is being handed over.
