@@ -270,7 +270,8 @@ extension Host {
   private func argumentsOfNew(_ path: UnsafeRawBufferPointer) -> Arguments? {
     let rest = vm[classes.arguments]
     guard let count = rest.count, count < Arguments.most else { return nil }
-    var arguments: Arguments = [.bytes(path)]
+    var arguments = Arguments()
+    arguments.append(.bytes(path))
     for index in 0..<count { arguments.append(.value(rest[index])) }
     return arguments
   }
@@ -300,7 +301,7 @@ extension Host {
     let known = place.parent.children.count
     let outer = enter(turn)
     let called = place.withPath { path in
-      vm.call(vm[fiber], klass, argumentsOfNew(path) ?? [], count: count)
+      vm.call(vm[fiber], klass, argumentsOfNew(path) ?? Arguments(), count: count)
     }
     guard let outcome = called else {
       // A directory above it was unlinked while it was asked for.
