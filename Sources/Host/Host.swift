@@ -1,8 +1,8 @@
 // The host: the script's VM, the tree of live nodes, and what goes on between them.
 //
 // Invariants: one thread runs the kernel's requests and all Ruby, and nothing else ever enters the VM
-// (Host is not Sendable); a second thread does all the waiting. No thread exists before the process
-// has gone to the background.
+// (Host is not Sendable); a second thread does all the waiting, from the first wait on. No thread
+// exists before the process has gone to the background.
 
 import FUSE
 import Glibc

@@ -104,14 +104,28 @@ import Testing
     }
   }
 
+  @Test func whoBeginsAgainLeavesNothingOldBehind() throws {
+    try withMount(Self.script) { mount in
+      try getUsed(to: mount)
+      let listing = try Listing(mount.path + "/d")
+      #expect(listing.names() == ["a", "b", "c"])
+      try change(mount, "$names = ['x']; FUSE.invalidate('/d')")
+      #expect(eventually { listing.names() == ["x"] })
+      listing.close()
+      // Those that the kernel had first, and not those that it has.
+      try change(mount, "$names = ['a', 'b', 'c']")
+      for _ in 0..<8 { try #expect(mount.list("d") == ["a", "b", "c"]) }
+    }
+  }
+
   @Test func whatIsMadeIsSeenByWhoeverBeginsAgain() throws {
     try withMount(Self.script) { mount in
       try getUsed(to: mount)
       let listing = try Listing(mount.path + "/d")
-      defer { listing.close() }
       #expect(listing.names() == ["a", "b", "c"])
       try mount.open("d/e", O_WRONLY | O_CREAT).close()
       #expect(listing.names() == ["a", "b", "c", "e"])
+      listing.close()
       try #expect(mount.list("d") == ["a", "b", "c", "e"])
     }
   }

@@ -78,7 +78,9 @@ extension Host {
       post(session.notifier, entry: Array(path[(slash + 1)...]), in: parent.id)
       return
     }
+    // What the host has in hand of it is forgotten too.
     node.measuredSize = nil
+    changedAttributes(node)
     let notifier = session.notifier
     let id = node.id
     self.notifier.post { Host.tolerate { () throws(Errno) in try notifier.invalidate(id) } }

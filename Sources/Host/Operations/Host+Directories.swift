@@ -67,7 +67,7 @@ extension Host {
     var hash = count
     for index in 0..<count {
       guard let name = vm.listed(in: names, at: index).name else { return nil }
-      hash = FileName(borrowing: name)._rawHashValue(seed: hash)
+      hash = FileName(borrowing: name).hash(seed: hash)
     }
     return hash
   }
@@ -116,6 +116,8 @@ extension Host {
     if offset > 0 || isAhead, handle.listing != nil {
       return list(Listing(turn, node, handle, size, offset, withEntries))
     }
+    // What comes now the kernel may keep for whoever opened the directory, in place of what it had.
+    node.keptNames = nil
     handle.listedAt = changes
     call(turn, .readdir, on: node, [object(handle.object)]) { [self] answer throws(Errno) in
       try keep(answer, in: handle)

@@ -77,11 +77,15 @@ struct FileName: Hashable {
     }
   }
 
-  func hash(into hasher: inout Hasher) { hasher.combine(_rawHashValue(seed: 0)) }
+  func hash(into hasher: inout Hasher) { hasher.combine(hash(seed: 0)) }
 
   /// What a Dictionary asks for. It goes past Hasher, which would take longer than all else that
-  /// finding a name does. The secret makes it as hard to choose names that collide.
-  func _rawHashValue(seed: Int) -> Int {
+  /// finding a name does.
+  func _rawHashValue(seed: Int) -> Int { hash(seed: seed) }
+
+  /// A hash of the bytes: 64-bit words, each multiplied into what was there before. Two secrets make
+  /// it as hard to choose names that collide as Hasher does.
+  func hash(seed: Int) -> Int {
     withBytes { bytes in
       var hash = FileName.secret ^ UInt64(truncatingIfNeeded: seed ^ bytes.count)
       func mix(_ word: UInt64) {

@@ -1,5 +1,6 @@
-// Invariants: no thread exists before `start`. The loop is run by the waiter's thread between `start`
-// and `stop`, and otherwise by the thread that calls `runInPlace`; never by both.
+// Invariants: no thread exists before `start`, or before the first wait after `startWhenNeeded`. The loop
+// is run by the waiter's thread from then until `stop`, and otherwise by the thread that calls
+// `runInPlace`; never by both.
 
 import Glibc
 import Synchronization

@@ -278,8 +278,8 @@ import Testing
     let (console, point) = try open(folder, ["-o", "fsname=proto"])
     #expect(MountTable.has(point))
     try #expect(Folder.read(point + "/note") == "first\n")
-    console.type("sleep 20\r")
-    usleep(200_000)
+    console.type("puts 'be' + 'gun'; sleep 20\r")
+    #expect(console.shows("begun"))
     // Ctrl-C is the console's alone: it does not unmount.
     console.type("\u{3}")
     #expect(console.shows("interrupted") && console.shows("fusuma> "))
