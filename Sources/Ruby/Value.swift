@@ -71,13 +71,19 @@ public struct Value: Equatable, Sendable {
   /// A String's bytes as text, with replacement characters for what is not UTF-8.
   public var text: String? { withBytes { String(decoding: $0, as: UTF8.self) } }
 
-  /// Lends a String's own bytes, which are good until Ruby runs again; nil for anything else.
+  /// A String's own bytes, which are good until Ruby runs again; nil for anything else.
+  public var borrowedBytes: UnsafeRawBufferPointer? {
+    guard kind == .string else { return nil }
+    let bytes = cmr_string_of(raw)
+    return UnsafeRawBufferPointer(start: bytes.start, count: bytes.count)
+  }
+
+  /// Lends a String's own bytes, as `borrowedBytes` has them; nil for anything else.
   public func withBytes<R, E: Error>(
     _ body: (UnsafeRawBufferPointer) throws(E) -> R
   ) throws(E) -> R? {
-    guard kind == .string else { return nil }
-    let bytes = cmr_string_of(raw)
-    return try body(UnsafeRawBufferPointer(start: bytes.start, count: bytes.count))
+    guard let bytes = borrowedBytes else { return nil }
+    return try body(bytes)
   }
 
   /// The number of elements of an Array; nil for anything else.

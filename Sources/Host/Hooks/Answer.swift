@@ -167,30 +167,27 @@ extension Host {
     guard value.isNil || value.integer == 0 else { throw wrong(answer, value) }
   }
 
-  /// Bytes, of which at most `limit` may be: lends them to `body`, still in the script's own String.
-  func bytes<R>(
-    of answer: Answer, limit: Int = .max, _ body: (UnsafeRawBufferPointer) -> R
-  ) throws(Errno) -> R {
+  /// Bytes, of which at most `limit` may be: the script's own String's, good until Ruby runs again.
+  func bytes(
+    of answer: Answer, limit: Int = .max
+  ) throws(Errno) -> UnsafeRawBufferPointer {
     let value = try value(of: answer)
     if value.isNil { throw Errno(ENOENT) }
-    var string = value
-    var size: Int?
-    if value.kind == .array, value.count == 2 {
-      string = value[0]
-      size = value[1].integer
-      if size == nil, !value[1].isNil { throw wrong(answer, value) }
+    var bytes = value.borrowedBytes
+    if bytes == nil, value.kind == .array, value.count == 2 {
+      bytes = value[0].borrowedBytes
+      if !value[1].isNil {
+        guard let size = value[1].integer else { throw wrong(answer, value) }
+        let whole = bytes
+        bytes = whole.flatMap { (0...$0.count).contains(size) ? .init(rebasing: $0[..<size]) : nil }
+      }
     }
-    let result: R?? = string.withBytes { bytes in
-      let count = size ?? bytes.count
-      guard count >= 0, count <= bytes.count, count <= limit else { return nil }
-      return body(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
-    }
-    guard let result, let result else {
+    guard let bytes, bytes.count <= limit else {
       throw wrong(
         answer, value,
         limit < .max ? "\(answer.hook.row.answer.expectation), of at most \(limit) bytes" : nil)
     }
-    return result
+    return bytes
   }
 
   /// A count of bytes from 0 to `total`, which nil stands for.

@@ -225,9 +225,8 @@ extension Host {
     guard let node = node(id, for: turn) else { return }
     note(turn, node)
     call(turn, .readlink, on: node) { [self] answer throws(Errno) in
-      try bytes(of: answer, limit: Int(PATH_MAX) - 1) { target in
-        _ = self.answer(turn) { $0.target(target) }
-      }
+      let target = try bytes(of: answer, limit: Int(PATH_MAX) - 1)
+      self.answer(turn) { $0.target(target) }
     }
   }
 

@@ -26,17 +26,19 @@ extension Host {
     call(
       turn, .read, on: node,
       [.integer(size), .integer(offset), object(handles[file.handle]?.object)]
-    ) { [self] answer throws(Errno) in
-      let turn = answer.turn
-      let (offset, size) = turn.range
-      if answer.isMissing, let node = answer.node {
-        return readAll(turn, node, size, offset, handles[turn.file.handle])
-      }
-      try bytes(of: answer, limit: size) { bytes in
-        if bytes.count < size { answer.node?.measuredSize = offset + Int64(bytes.count) }
-        self.answer(turn, with: bytes)
-      }
+    ) { [self] answer throws(Errno) in try read(answer) }
+  }
+
+  /// on_read has answered, or the class has none.
+  private func read(_ answer: Answer) throws(Errno) {
+    let turn = answer.turn
+    let (offset, size) = turn.range
+    if answer.isMissing, let node = answer.node {
+      return readAll(turn, node, size, offset, handles[turn.file.handle])
     }
+    let bytes = try bytes(of: answer, limit: size)
+    if bytes.count < size { answer.node?.measuredSize = offset + Int64(bytes.count) }
+    self.answer(turn, with: bytes)
   }
 
   private func answer(_ turn: Turn, with bytes: UnsafeRawBufferPointer) {
@@ -63,7 +65,7 @@ extension Host {
       return
     }
     call(turn, .readAll, on: node, [object(handle?.object)]) { [self] answer throws(Errno) in
-      let length = try bytes(of: answer, \.count)
+      let length = try bytes(of: answer).count
       node.measuredSize = Int64(length)
       // Only a content of more than one piece has to be kept. That moves the String's bytes, so it
       // comes before they are lent.
@@ -71,7 +73,7 @@ extension Host {
       if let handle, !isWhole, case .value(let value) = answer.result {
         keepSnapshot(value, length, in: handle)
       }
-      try bytes(of: answer) { self.answer(turn, with: cut($0, size, offset)) }
+      self.answer(turn, with: cut(try bytes(of: answer), size, offset))
     }
   }
 
@@ -200,7 +202,7 @@ extension Host {
     }
     call(turn, .readAll, on: node, [.value(.nil)]) { [self] answer throws(Errno) in
       let content: [UInt8]
-      do throws(Errno) { content = try bytes(of: answer) { [UInt8]($0) } } catch {
+      do throws(Errno) { content = [UInt8](try bytes(of: answer)) } catch {
         // Something that can be written but not read begins empty.
         guard error.rawValue == ENOENT else { throw error }
         content = []
