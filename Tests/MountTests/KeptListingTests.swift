@@ -130,6 +130,22 @@ import Testing
     }
   }
 
+  @Test func whatTheKernelHasIsOneListing() throws {
+    func become(_ letter: String) -> String { "$names = (1..3000).map { |i| '\(letter)%04d' % i }" }
+    try withMount(Self.script) { mount in
+      try getUsed(to: mount)
+      try change(mount, become("n"))
+      let listing = try Listing(mount.path + "/d")
+      // Of these names the kernel has some, and then the rest of others.
+      #expect(listing.next() != nil)
+      try change(mount, become("m"))
+      #expect(listing.names()?.first == "m0001")
+      listing.close()
+      try change(mount, become("n"))
+      try #expect(mount.list("d").allSatisfy { $0.hasPrefix("n") })
+    }
+  }
+
   @Test func anErrorIsTheListings() throws {
     try withMount(Self.script) { mount in
       try getUsed(to: mount)
@@ -168,15 +184,17 @@ private struct Listing {
   func names() -> [String]? {
     rewinddir(stream)
     var names: [String] = []
-    errno = 0
-    while let entry = readdir(stream) {
-      names.append(
-        withUnsafeBytes(of: entry.pointee.d_name) {
-          String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-        })
-      errno = 0
-    }
+    while let name = next() { names.append(name) }
     return errno == 0 ? names.filter { $0 != "." && $0 != ".." } : nil
+  }
+
+  /// The next name.
+  func next() -> String? {
+    errno = 0
+    guard let entry = readdir(stream) else { return nil }
+    return withUnsafeBytes(of: entry.pointee.d_name) {
+      String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+    }
   }
 
   func close() { closedir(stream) }
