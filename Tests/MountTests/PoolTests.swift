@@ -217,6 +217,67 @@ import Testing
     }
   }
 
+  @Test func aFileThatBecomesAnotherTakesItsNamesAlong() throws {
+    let script = """
+      class Twins
+        def initialize(path) = @path = path
+        def on_getattr
+          case @path
+          when "/", "/c", "/d" then FUSE::Stat.directory
+          when "/change" then FUSE::Stat.file(nil)
+          when "/c/a", "/d/b" then { st_mode: S_IFREG | 0444, st_ino: $changed ? 7 : 5 }
+          when "/other" then { st_mode: S_IFREG | 0444, st_ino: 7 }
+          end
+        end
+        # With attributes, so that the directories have no instances.
+        def on_readdir = { "c" => FUSE::Stat.directory, "d" => FUSE::Stat.directory }
+        def on_read_all
+          $changed = true
+          ["/c/a", "/d/b", "/d"].each { |path| FUSE.invalidate(path) }
+          "changed"
+        end
+      end
+      FUSE.use_ino = FUSE.readdirplus = true
+      FUSE.attr_timeout = FUSE.entry_timeout = 100
+      FUSE.run Twins
+      """
+    try withMount(.source(script)) { mount in
+      try #expect(mount.sh("ls -l | grep -c ^d").output == "2\n")
+      try #expect(mount.stat("c/a").st_ino == 5)
+      try #expect(mount.stat("d/b").st_ino == 5)
+      try #expect(mount.stat("other").st_ino == 7)
+      try #expect(mount.read("change") == "changed")
+      // The kernel forgets d, which is in the tree only for the sake of its name b.
+      try #expect(eventually { try mount.stat("c/a").st_ino == 7 })
+      try #expect(mount.stat("d/b").st_ino == 7)
+    }
+  }
+
+  @Test func nothingComesBelowItself() throws {
+    let script = """
+      class Changing
+        attr_writer :path
+        def initialize(path) = @path = path
+        def on_getattr
+          return FUSE::Stat.directory if %w[/ /c /a/z].include?(@path)
+          return unless @path == "/a"
+          $linked ? FUSE::Stat.directory : FUSE::Stat.file(0)
+        end
+        # What has two names then is a directory.
+        def on_link(path) = ($linked = true) && 0
+        def on_rename(path) = 0
+      end
+      FUSE.attr_timeout = FUSE.entry_timeout = 0
+      FUSE.run Changing
+      """
+    try withMount(.source(script)) { mount in
+      try #expect(mount.sh("ln a c/y").status != 0)
+      try mount.rename("c", "a/z")
+      try #expect(mount.exists("a"))
+      try #expect(mount.sh("ls a/z/y").status != 0)
+    }
+  }
+
   @Test func anUnlinkedFileServesItsOpenDescriptors() throws {
     try withMount(.source(Self.movable)) { mount in
       try mount.write("a", "")

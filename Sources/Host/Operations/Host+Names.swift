@@ -108,6 +108,8 @@ extension Host {
     else { return node }
     hold(twin, in: turn)
     for place in node.places {
+      // Between the two a directory of which the kernel knows nothing else would go.
+      hold(place.parent, in: turn)
       tree.unlink(node, from: place)
       tree.link(twin, as: place)
     }

@@ -54,8 +54,9 @@ struct Tree {
     return node
   }
 
-  /// Gives a node a further name, in place of whatever bore it.
+  /// Gives a node a further name, in place of whatever bore it; none below itself.
   mutating func link(_ node: Node, as place: Node.Place) {
+    guard node.places.isEmpty || !isBelow(place.parent, node) else { return }
     if let other = place.parent.children[place.name], other !== node {
       unlink(other, from: place)
     }
@@ -76,12 +77,16 @@ struct Tree {
   }
 
   /// Moves a name; what bore the new one loses it, or takes the old one with `exchange`.
+  ///
+  /// A node that has lost the old name meanwhile, or would come below itself, gets none. The kernel sees
+  /// to that, as far as the script is not another tree all of a sudden.
   mutating func move(
     _ node: Node, from old: Node.Place, to new: Node.Place, exchange: Bool = false
   ) {
     let other = new.parent.children[new.name]
     guard other !== node else { return }
-    if exchange, let other {
+    func mayMove() -> Bool { node.places.contains(old) && !isBelow(new.parent, node) }
+    if exchange, let other, mayMove(), !isBelow(old.parent, other) {
       old.parent.children[old.name] = other
       new.parent.children[new.name] = node
       replace(old, by: new, in: node)
@@ -89,11 +94,18 @@ struct Tree {
       return
     }
     if let other { unlink(other, from: new) }
+    guard mayMove() else { return unlink(node, from: old) }
     old.parent.children[old.name] = nil
     new.parent.children[new.name] = node
     replace(old, by: new, in: node)
     discardIfUnused(old.parent)
     if let other { discardIfUnused(other) }
+  }
+
+  /// Whether a directory is another one, or anywhere below it. A file with two names may have become
+  /// a directory, so that it has two ways up.
+  private func isBelow(_ directory: Node, _ other: Node) -> Bool {
+    directory === other || directory.places.contains { isBelow($0.parent, other) }
   }
 
   private func replace(_ old: Node.Place, by new: Node.Place, in node: Node) {
@@ -119,7 +131,6 @@ struct Tree {
     guard node.lookups == 0, node.holds == 0, node.children.isEmpty, !node.isRoot,
       node.instance == nil, self[node.id] === node
     else { return }
-    nodes[Int(node.id)] = nil
     free.append(Int(node.id))
     if let ino = node.shownInode, inodes[ino] == node.id { inodes[ino] = nil }
     let places = node.places
@@ -128,6 +139,8 @@ struct Tree {
       place.parent.children[place.name] = nil
       discardIfUnused(place.parent)
     }
+    // Last: a turn that lets go of it does not count it, so that this may be the end of it.
+    nodes[Int(node.id)] = nil
   }
 
   /// The node at a path; nil where none is known.
