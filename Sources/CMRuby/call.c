@@ -132,13 +132,16 @@ cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome) {
   return run_turn(vm, turn_continue, &(struct turn){.fiber = fiber, .receiver = outcome});
 }
 
+const struct RProc *cmr_source_of_new(const cmr_vm *vm, struct RClass *klass) {
+  mrb_method_t method = mrb_method_search_vm(vm->mrb, &klass, vm->new);
+  if (MRB_METHOD_UNDEF_P(method) || MRB_METHOD_FUNC_P(method)) return NULL;
+  return MRB_METHOD_PROC(method);
+}
+
 bool cmr_makes_plainly(cmr_vm *vm, cmr_value klass, cmr_symbol method) {
-  mrb_state *mrb = vm->mrb;
-  struct RClass *own = mrb->class_class, *given = mrb_class(mrb, cmr_unwrap(klass));
-  // The search leaves the class that has the method behind.
-  mrb_method_search_vm(mrb, &own, vm->new);
-  mrb_method_search_vm(mrb, &given, vm->new);
-  return own == given && cmr_instances_accept(vm, klass, method) >= 0;
+  struct RClass *given = mrb_class(vm->mrb, cmr_unwrap(klass));
+  return vm->class_new && cmr_source_of_new(vm, given) == vm->class_new &&
+         cmr_instances_accept(vm, klass, method) >= 0;
 }
 
 // These are called all the time: they are no natives of Swift's.

@@ -29,6 +29,7 @@ struct cmr_vm {
   mrb_value roots;
   mrb_value parked;
   mrb_sym new; // the name of Class#new
+  const struct RProc *class_new; // what that is as long as no script has its own
   bool turn_raised;
   // What the fiber that came back last had in its first parameter.
   mrb_value made;
@@ -74,6 +75,9 @@ static inline cmr_value cmr_wrap(mrb_value value) {
   memcpy(&out, &value, sizeof out);
   return out;
 }
+
+// What a class is made instances of by: the source of its `new`; NULL where that is a C function (call.c).
+const struct RProc *cmr_source_of_new(const cmr_vm *vm, struct RClass *klass);
 
 // mruby's allocator (memory.c).
 void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data);

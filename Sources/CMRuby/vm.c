@@ -14,6 +14,7 @@ static mrb_value make_containers(mrb_state *mrb, void *data) {
   mrb_gc_register(mrb, vm->shape_classes);
   vm->made = mrb_nil_value();
   vm->new = mrb_intern_lit(mrb, "new");
+  vm->class_new = cmr_source_of_new(vm, mrb->class_class);
   vm->parked = mrb_obj_new(mrb, mrb->object_class, 0, NULL);
   mrb_gc_register(mrb, vm->parked);
   return mrb_nil_value();

@@ -158,7 +158,7 @@ extension VM {
   public func defineTurns(on module: String) throws(RubyException) {
     try check(cmr_define_turns(raw, module))
   }
-  /// Whether the class is made instances of by Class's own `new`, and these have the method.
+  /// Whether the class is made instances of by Ruby's own `new`, and these have the method.
   public func makesPlainly(_ klass: Value, with method: Name) -> Bool {
     cmr_makes_plainly(raw, klass.raw, method.id)
   }

@@ -278,6 +278,26 @@ import Testing
     }
   }
 
+  @Test func aNewThatTheScriptHasChangedIsCalled() throws {
+    let script = """
+      class Class
+        alias make new
+        def new(*arguments, &block)
+          make(*arguments, &block).tap { |object| object.made_by = "me" if object.is_a?(Made) }
+        end
+      end
+
+      class Made
+        attr_writer :made_by
+        def initialize(path) = @path = path
+        def on_getattr = @path == "/" ? FUSE::Stat.directory : FUSE::Stat.file(nil)
+        def on_read_all = @made_by
+      end
+      FUSE.run Made
+      """
+    try withMount(.source(script)) { mount in try #expect(mount.read("a") == "me") }
+  }
+
   @Test func anUnlinkedFileServesItsOpenDescriptors() throws {
     try withMount(.source(Self.movable)) { mount in
       try mount.write("a", "")

@@ -263,8 +263,8 @@ typedef struct {
 } cmr_members;
 cmr_members cmr_read_members(
     cmr_vm *vm, cmr_value object, const cmr_symbol *names, uint32_t count, cmr_value *values);
-/// Whether `klass.new` is Class's own, so that what it makes is a `klass`, and its instances have
-/// the method.
+/// Whether `klass.new` is Ruby's own, so that what it makes is a `klass`, and its instances have the
+/// method.
 bool cmr_makes_plainly(cmr_vm *vm, cmr_value klass, cmr_symbol method);
 /// Forgets which class has which members: for after code was evaluated anew.
 void cmr_forget_members(cmr_vm *vm);
