@@ -318,8 +318,10 @@ extension Host {
   }
 
   /// Gives the node of a newcomer the instance that was made in the stretch that is over.
+  ///
+  /// None is made yet as long as the class stands there, which is another one after a reload.
   private func adoptMade(_ turn: Turn) {
-    guard let node = turn.node, !vm.made.isNil, vm.made != vm[classes.klass] else { return }
+    guard let node = turn.node, vm.isKind(vm.made, of: vm[classes.klass]) else { return }
     // Without memory it has none, and is made again for the next operation.
     do throws(Errno) { try adopt(vm.made, by: node) } catch {}
   }

@@ -293,6 +293,32 @@ import Testing
     }
   }
 
+  @Test func whoIsBeingMadeMeanwhileIsMadeAnewWithTheClass() throws {
+    func source(_ base: String) -> String {
+      """
+      class First; end
+      class Second; end
+
+      class Files < \(base)
+        def initialize(path)
+          @path = path
+          2.times { sleep 0.3 } unless path == "/"
+        end
+        def on_getattr = @path == "/" ? FUSE::Stat.directory : FUSE::Stat.file(nil)
+        def on_read_all = self.class.superclass.inspect
+      end
+      FUSE.run Files
+      """
+    }
+    try withWatched(source("First")) { mount in
+      let reader = try Program(["cat", mount.path + "/a"])
+      usleep(150_000)
+      try mount.save(source("Second"))
+      _ = reader.wait()
+      try #expect(mount.read("a") == "Second")
+    }
+  }
+
   @Test func savesUnderLoadLoseNothingAndMixNothing() throws {
     func source(_ letter: String) -> String {
       """
