@@ -75,7 +75,7 @@ extension Host {
     ]
     run(turn, vm[classes.fuse], vm.name("__run_script"), arguments) { [self] answer in
       atEnd(answer)
-      finish(turn)
+      end(turn)
     }
   }
 
@@ -118,7 +118,7 @@ extension Host {
       if case .value(let value) = answer.result {
         status = value.integer.map { Int32(truncatingIfNeeded: $0 & 0xFF) }
       }
-      finish(turn)
+      end(turn)
     }
     return status
   }

@@ -36,7 +36,7 @@ final class PreludeVM {
           result = "\(description.className): \(description.message)"
         case .missing: result = "?"
         }
-        host.finish(turn)
+        host.end(turn)
       }
     }
     while true {

@@ -113,7 +113,7 @@ extension Host {
         } else {
           vm.release(console.scope)
         }
-        finish(turn)
+        end(turn)
       }
     } catch {
       connection.send(describe(error))

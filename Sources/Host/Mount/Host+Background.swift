@@ -56,7 +56,7 @@ extension Host {
         report(exception, in: method, place: place(of: work.block))
       }
       vm.release(work.block)
-      finish(turn)
+      end(turn)
       done()
     }
   }
@@ -78,7 +78,7 @@ extension Host {
       if case .raised(let exception) = answer.result {
         succeeded = !report(exception, in: "self.\(method)", place: nil)
       }
-      finish(turn)
+      end(turn)
       done(succeeded)
     }
   }

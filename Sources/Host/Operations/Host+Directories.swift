@@ -116,11 +116,9 @@ extension Host {
     if offset > 0 || isAhead, handle.listing != nil {
       return list(Listing(turn, node, handle, size, offset, withEntries))
     }
-    // What comes now the kernel may keep for whoever opened the directory, in place of what it had.
-    node.keptNames = nil
-    handle.listedAt = changes
     // The kernel may have begun to keep other names of this handle: what it has is a mixture then.
     node.keptNames = nil
+    handle.listedAt = changes
     call(turn, .readdir, on: node, [object(handle.object)]) { [self] answer throws(Errno) in
       try keep(answer, in: handle)
       handle.listingHas = node.listingHabit.begin(attributes: withEntries)
