@@ -110,6 +110,8 @@ static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *
   cmr_turn out = {.value = result.value, .outcome = CMR_RETURNED};
   if (result.raised) {
     out.outcome = CMR_ENDED;
+    // A turn inside this one may have left its own.
+    vm->made = mrb_nil_value();
   } else if (vm->turn_raised) {
     out.outcome = CMR_RAISED;
   } else if (result.value.word == cmr_wrap(vm->parked).word) {
