@@ -46,6 +46,10 @@ static inline void cedit_bind_interrupt(
   el_set(edit, EL_BIND, "^C", "interrupt", NULL);
 }
 
+// Makes every key count from now on. el_gets(3) does so only after it has shown the prompt: a Ctrl-D
+// that comes between the two would be lost.
+static inline void cedit_prepare(EditLine *_Nonnull edit) { el_set(edit, EL_PREP_TERM, 1); }
+
 static inline int cedit_history_size(History *_Nonnull past, int count) {
   HistEvent event;
   history(past, &event, H_SETUNIQUE, 1);

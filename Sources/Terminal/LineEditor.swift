@@ -78,6 +78,7 @@ package final class LineEditor {
     prompt = strdup(text)
     isInterrupted = false
     var count: Int32 = 0
+    cedit_prepare(edit)
     let line = el_gets(edit, &count)
     if isInterrupted {
       el_reset(edit)
