@@ -37,8 +37,6 @@ public struct Timestamp: Hashable, Sendable {
     seconds = Int64(time.tv_sec)
     nanoseconds = Int32(truncatingIfNeeded: time.tv_nsec)
   }
-
-  var cValue: timespec { timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds)) }
 }
 
 /// What stat(2) tells of a file; the fields bear the names that they have there, without `st_`.

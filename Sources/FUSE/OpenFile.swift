@@ -54,14 +54,15 @@ public struct OpenReply: Sendable {
 
   /// The same in the kernel's protocol.
   var message: fuse_open_out {
-    let choices: [(Bool, Int32)] = [
-      (directIO, FOPEN_DIRECT_IO), (keepCache, FOPEN_KEEP_CACHE),
-      (nonseekable, FOPEN_NONSEEKABLE), (cacheReaddir, FOPEN_CACHE_DIR),
-      (noFlush, FOPEN_NOFLUSH), (parallelDirectWrites, FOPEN_PARALLEL_DIRECT_WRITES),
-    ]
     var value = fuse_open_out()
     value.fh = handle
-    value.open_flags = choices.reduce(0) { $1.0 ? $0 | UInt32($1.1) : $0 }
+    func set(_ flag: Int32, _ isSet: Bool) { if isSet { value.open_flags |= UInt32(flag) } }
+    set(FOPEN_DIRECT_IO, directIO)
+    set(FOPEN_KEEP_CACHE, keepCache)
+    set(FOPEN_NONSEEKABLE, nonseekable)
+    set(FOPEN_CACHE_DIR, cacheReaddir)
+    set(FOPEN_NOFLUSH, noFlush)
+    set(FOPEN_PARALLEL_DIRECT_WRITES, parallelDirectWrites)
     return value
   }
 }

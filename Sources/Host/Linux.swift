@@ -1,5 +1,5 @@
-// Numbers of Linux that the C library tells only those who ask for all of GNU, which a module cannot;
-// and which release of it this is.
+// Linux itself: numbers that the C library tells only those who ask for all of GNU, which a module
+// cannot; the flags of open files; and which release this is.
 
 import Glibc
 
@@ -10,6 +10,15 @@ enum Linux {
   static let fallocateKeepSize: Int32 = 1
   static let seekHole: Int32 = 4
   static let unmountDetach: Int32 = 2
+
+  /// Sets or clears a status flag of an open file, such as O_NONBLOCK. See F_SETFL of fcntl(2), which a
+  /// signal handler may call.
+  static func set(_ flag: Int32, _ isSet: Bool, of descriptor: Int32) {
+    let flags = fcntl(descriptor, F_GETFL)
+    guard flags >= 0 else { return }
+    let wanted = isSet ? flags | flag : flags & ~flag
+    if wanted != flags { _ = fcntl(descriptor, F_SETFL, wanted) }
+  }
 }
 
 /// A release of Linux: 6.12.64 is (6, 12, 64). uname(2).

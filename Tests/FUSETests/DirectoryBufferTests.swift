@@ -132,6 +132,10 @@ import Testing
   }
 }
 
+extension Timestamp {
+  fileprivate var cValue: timespec { timespec(tv_sec: Int(seconds), tv_nsec: Int(nanoseconds)) }
+}
+
 extension Attributes {
   /// The same as the C library has it.
   fileprivate var cValue: stat {

@@ -1,7 +1,8 @@
 // The control socket: through it a mount can be looked into, by whoever mounted it.
 //
 // Invariants: everything here happens on the VM's thread, between two operations; a signal, and after
-// the first client the waiter, only says when to look. A client is served only if the kernel says that it is the user who mounts, or root.
+// the first client the waiter, only says when to look. A client is served only if the kernel says that
+// it is the user who mounts, or root.
 
 import CLinux
 import Glibc
@@ -16,7 +17,6 @@ final class ControlServer {
   /// The socket's file, to be told from a later mount's of the same name.
   private let inode: ino_t
   private let ticket: Ticket
-  private var isWatched = false
   private var connections: [ObjectIdentifier: ControlConnection] = [:]
 
   /// More clients than this at once are turned away.
@@ -36,14 +36,13 @@ final class ControlServer {
     }
     inode = ControlServer.inode(address.socket)
     ticket = host.makeTicket()
-    host.watchers[ticket] = { [unowned self] _ in accept() }
   }
 
   /// Somebody knocks for the first time: from now on the waiter says when.
   func letIn() {
     Wakeup.callFor(listener, false)
-    guard !isWatched else { return }
-    isWatched = true
+    guard host.watchers[ticket] == nil else { return }
+    host.watchers[ticket] = { [unowned self] _ in accept() }
     host.waiter.watch(listener, ticket)
   }
 

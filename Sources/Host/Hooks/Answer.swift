@@ -178,8 +178,7 @@ extension Host {
       bytes = value[0].borrowedBytes
       if !value[1].isNil {
         guard let size = value[1].integer else { throw wrong(answer, value) }
-        let whole = bytes
-        bytes = whole.flatMap { (0...$0.count).contains(size) ? .init(rebasing: $0[..<size]) : nil }
+        bytes = bytes.flatMap { (0...$0.count).contains(size) ? .init(rebasing: $0[..<size]) : nil }
       }
     }
     guard let bytes, bytes.count <= limit else {

@@ -50,7 +50,7 @@ package enum DescriptorModule {
       return .nil
     }
     try vm.define("FUSE", "__let_block") { [unowned vm] call throws(RubyException) in
-      setNonBlocking(try vm.cInt(call[0], "fcntl"), false)
+      Linux.set(O_NONBLOCK, false, of: try vm.cInt(call[0], "fcntl"))
       return .nil
     }
   }
@@ -77,12 +77,6 @@ package enum DescriptorModule {
   private static func isNonBlocking(_ descriptor: Int32) -> Bool {
     let flags = fcntl(descriptor, F_GETFL)
     return flags >= 0 && flags & O_NONBLOCK != 0
-  }
-
-  private static func setNonBlocking(_ descriptor: Int32, _ isNonBlocking: Bool) {
-    let flags = fcntl(descriptor, F_GETFL)
-    guard flags >= 0 else { return }
-    _ = fcntl(descriptor, F_SETFL, isNonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK)
   }
 
   /// What a pipe or terminal that says it is writable takes without waiting: PIPE_BUF of pipe(7).
@@ -130,8 +124,8 @@ package enum DescriptorModule {
   private static func connectAtOnce(_ descriptor: Int32, _ address: UnsafeRawBufferPointer) -> Int32
   {
     let wasNonBlocking = isNonBlocking(descriptor)
-    if !wasNonBlocking { setNonBlocking(descriptor, true) }
-    defer { if !wasNonBlocking { setNonBlocking(descriptor, false) } }
+    if !wasNonBlocking { Linux.set(O_NONBLOCK, true, of: descriptor) }
+    defer { if !wasNonBlocking { Linux.set(O_NONBLOCK, false, of: descriptor) } }
     // An aligned copy: a Ruby string's bytes may begin anywhere.
     var storage = sockaddr_storage()
     guard address.count <= MemoryLayout<sockaddr_storage>.size else { return EINVAL }

@@ -45,6 +45,10 @@ extension Host {
     answer(turn, result: .success(bytes.count)) { $0.bytes(bytes) }
   }
 
+  func answer(_ turn: Turn, written count: Int) {
+    answer(turn, result: .success(count)) { $0.written(count) }
+  }
+
   private func cut(
     _ content: UnsafeRawBufferPointer, _ size: Int, _ offset: Int64
   ) -> UnsafeRawBufferPointer {
@@ -131,13 +135,12 @@ extension Host {
     let count = try count(of: answer, total: turn.range.count)
     changed(node)
     guard turn.file.clearsSetID, let mode = modeWithoutPrivileges(of: node) else {
-      self.answer(turn, result: .success(count)) { $0.written(count) }
-      return
+      return self.answer(turn, written: count)
     }
     call(turn, .chmod, on: node, [.integer(mode)]) { [self] answer throws(Errno) in
       try accept(answer)
       node.attributes?.mode = mode
-      self.answer(turn, result: .success(count)) { $0.written(count) }
+      self.answer(turn, written: count)
     }
   }
 
@@ -169,7 +172,7 @@ extension Host {
       guard start >= 0, start <= Host.largestDraft - total else { throw Errno(EFBIG) }
       node.draft?.write(data, at: start, by: writer)
       changed(node)
-      answer(turn, result: .success(total)) { $0.written(total) }
+      answer(turn, written: total)
     }
     do throws(Errno) {
       if node.draft != nil { return try write(data) }

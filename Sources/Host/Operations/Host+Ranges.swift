@@ -172,7 +172,7 @@ extension Host {
       ) { [self] answer throws(Errno) in
         let count = try count(of: answer, total: length)
         changed(target)
-        self.answer(turn, result: .success(count)) { $0.written(count) }
+        self.answer(turn, written: count)
       }
     }
   }

@@ -14,8 +14,6 @@ private struct FiberShelf {
   /// A Proc that makes a fiber, once one was needed.
   var maker: VM.Root?
   var idle: [VM.Root] = []
-  /// One more idle fiber: nearly always the one that is asked for next.
-  var ready: VM.Root?
 }
 
 /// All shelves. A hook's is found without hashing, and none is ever taken away.
@@ -60,7 +58,7 @@ struct Fibers {
 
   /// An idle fiber of a shelf, or a new one.
   mutating func take(from shelf: Shelf, _ vm: VM) throws(RubyException) -> VM.Root {
-    if let fiber = shelves[shelf].ready.take() ?? shelves[shelf].idle.popLast() { return fiber }
+    if let fiber = shelves[shelf].idle.popLast() { return fiber }
     return try vm.retain(try vm.send(vm[try maker(of: shelf, vm)], "call"))
   }
 
@@ -75,9 +73,7 @@ struct Fibers {
 
   /// Takes a fiber back that is through with its call.
   mutating func put(_ fiber: VM.Root, on shelf: Shelf, _ vm: VM) {
-    if shelves[shelf].ready == nil {
-      shelves[shelf].ready = fiber
-    } else if shelves[shelf].idle.count < Host.idleKept {
+    if shelves[shelf].idle.count < Host.idleKept {
       shelves[shelf].idle.append(fiber)
     } else {
       vm.release(fiber)

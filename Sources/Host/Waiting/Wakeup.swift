@@ -116,8 +116,7 @@ enum Wakeup {
   /// waits would do, without one. See O_ASYNC of fcntl(2).
   static func callFor(_ number: Int32, _ isOn: Bool) {
     if isOn { _ = fcntl(number, F_SETOWN, getpid()) }
-    let flags = fcntl(number, F_GETFL)
-    _ = fcntl(number, F_SETFL, isOn ? flags | O_ASYNC : flags & ~O_ASYNC)
+    Linux.set(O_ASYNC, isOn, of: number)
   }
 
   /// Whether a descriptor of `callFor` has become ready since the last time.
@@ -132,11 +131,8 @@ enum Wakeup {
     return (1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Int32($0) }
   }
 
-  /// Sets or clears O_NONBLOCK (fcntl(2), which a signal handler may call).
+  /// Lets reads of a descriptor wait, or not.
   static func setBlocking(_ blocks: Bool, _ number: Int32) {
-    let flags = fcntl(number, F_GETFL)
-    if flags < 0 { return }
-    let wanted = blocks ? flags & ~O_NONBLOCK : flags | O_NONBLOCK
-    if wanted != flags { _ = fcntl(number, F_SETFL, wanted) }
+    Linux.set(O_NONBLOCK, !blocks, of: number)
   }
 }
