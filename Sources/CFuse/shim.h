@@ -19,6 +19,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+/* Came with Linux 6.6, and is younger than the headers may be. */
+#ifndef FUSE_DIRECT_IO_ALLOW_MMAP
+#define FUSE_DIRECT_IO_ALLOW_MMAP (1ULL << 36)
+#endif
+
 /* Which libfuse the program was compiled against: 314 is 3.14. */
 enum { cfuse_version = FUSE_VERSION };
 

@@ -57,6 +57,9 @@ public struct ConnectionSettings: Sendable, Equatable {
   /// each change of owner (FUSE_HANDLE_KILLPRIV_V2); else the kernel asks for it with a setattr;
   /// false by default.
   public var handleKillPrivileges = false
+  /// Files that were opened with `OpenReply.directIO` can be mapped with MAP_SHARED too
+  /// (FUSE_DIRECT_IO_ALLOW_MMAP, since Linux 6.6); false by default.
+  public var mapsDirectIO = false
   /// The longest write, in bytes; nil, the default, is as much as the library takes.
   public var maxWrite: UInt32?
   /// The longest read, in bytes; it must be what the option max_read of the mount says; 0, the
@@ -95,6 +98,16 @@ public struct ConnectionSettings: Sendable, Equatable {
     ]
     return choices.reduce(0) { $1.0 ? $0 | $1.1 : $0 }
   }
+
+  /// What libfuse 3.14 cannot ask for, as the kernel's bits FUSE_*.
+  var added: UInt64 {
+    let choices: [(Bool, UInt64)] = [
+      (parallelDirectoryOperations, UInt64(FUSE_PARALLEL_DIROPS)),
+      (handleKillPrivileges, UInt64(FUSE_HANDLE_KILLPRIV_V2)),
+      (mapsDirectIO, FUSE_DIRECT_IO_ALLOW_MMAP),
+    ]
+    return choices.reduce(0) { $1.0 ? $0 | $1.1 : $0 }
+  }
 }
 
 /// What the kernel offered when the filesystem was mounted, and what was agreed.
@@ -109,6 +122,8 @@ public struct Connection: Sendable {
   public let offered: UInt32
   /// Which of them were asked for.
   public let wanted: UInt32
+  /// Whether files that were opened with `OpenReply.directIO` can be mapped with MAP_SHARED too.
+  public let mapsDirectIO: Bool
   /// The longest write that comes, in bytes.
   public let maxWrite: UInt32
   /// How far the kernel reads ahead, in bytes.

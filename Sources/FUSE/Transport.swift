@@ -55,15 +55,16 @@ enum Transport {
 extension Session {
   /// Adds to the answer to INIT what libfuse 3.14 has no words for; no harm where it has.
   fileprivate func amendInit(_ pieces: UnsafeMutableBufferPointer<iovec>) {
-    guard let connection, pieces.count > 1, let memory = pieces[1].iov_base,
-      let offset = MemoryLayout<fuse_init_out>.offset(of: \.flags),
-      pieces[1].iov_len >= offset + MemoryLayout<UInt32>.size
-    else { return }
-    var added: UInt32 = 0
-    if settings.parallelDirectoryOperations { added |= UInt32(FUSE_PARALLEL_DIROPS) }
-    if settings.handleKillPrivileges { added |= UInt32(FUSE_HANDLE_KILLPRIV_V2) }
-    added &= UInt32(truncatingIfNeeded: connection.kernelFlags)
-    let flags = (memory + offset).assumingMemoryBound(to: UInt32.self)
-    flags.pointee |= added
+    guard pieces.count > 1, let memory = pieces[1].iov_base else { return }
+    func add(_ bits: UInt64, to field: KeyPath<fuse_init_out, UInt32>) {
+      guard let offset = MemoryLayout<fuse_init_out>.offset(of: field),
+        pieces[1].iov_len >= offset + MemoryLayout<UInt32>.size
+      else { return }
+      (memory + offset).assumingMemoryBound(to: UInt32.self).pointee |=
+        UInt32(truncatingIfNeeded: bits)
+    }
+    let second = added >> 32
+    add(second == 0 ? added : added | UInt64(FUSE_INIT_EXT), to: \.flags)
+    add(second, to: \.flags2)
   }
 }

@@ -10,6 +10,8 @@ enum Linux {
   static let fallocateKeepSize: Int32 = 1
   static let seekHole: Int32 = 4
   static let unmountDetach: Int32 = 2
+  /// A flag of open(2), another number on each kind of processor.
+  static let direct = __O_DIRECT
 
   /// Sets or clears a status flag of an open file, such as O_NONBLOCK. See F_SETFL of fcntl(2), which a
   /// signal handler may call.
@@ -46,6 +48,9 @@ struct LinuxRelease: Equatable {
         String(decoding: name.prefix { $0 != 0 }, as: UTF8.self)
       })
   }()
+
+  /// Whether files that are opened past the cache can be mapped with MAP_SHARED too.
+  var mapsDirectIO: Bool { (version, patchLevel) >= (6, 6) }
 
   /// Whether this one drops what is cached of a file before and after a write that goes past the
   /// cache. Others let somebody who reads meanwhile keep the old bytes, and those before 6.6 also

@@ -10,6 +10,9 @@ final class OpenHandle {
   let flags: Int32
   /// The object that on_open, on_create or on_opendir answered, to be passed back.
   let object: VM.Root?
+  /// How it is read; and, where that is past the kernel's cache by the host's own choice, that it is the
+  /// host that has to find the end of the file.
+  var reading = ReadingHabit.Signs()
   /// The largest piece that was written through it, in bytes.
   var largestPiece = 0
   /// The content that on_read_all answered when the file was last read from its beginning: one read

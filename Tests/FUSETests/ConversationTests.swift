@@ -63,6 +63,21 @@ import Testing
     #expect(answer.congestion_threshold == 15)
   }
 
+  /// What stands in the second word of flags, which the kernel reads only when it is told so.
+  @Test(arguments: [true, false], [0xFFFF_FFFF, 0xFF_FFFF_FFFF])
+  func mappingsPastTheCacheAreAgreedOn(
+    wanted: Bool, offered: UInt64
+  ) throws {
+    var options = SessionOptions()
+    options.connection.mapsDirectIO = wanted
+    let kernel = try PretendKernel(filesystem, options: options)
+    let answer = try kernel.begin(flags: offered)
+    let agreed = wanted && offered > 0xFFFF_FFFF
+    #expect(answer.flags2 == (agreed ? UInt32(FUSE_DIRECT_IO_ALLOW_MMAP >> 32) : 0))
+    if agreed { #expect(answer.flags & UInt32(FUSE_INIT_EXT) != 0) }
+    #expect(filesystem.connection?.mapsDirectIO == agreed)
+  }
+
   @Test func namesArriveAsTheirBytes() throws {
     let kernel = try PretendKernel(filesystem)
     try kernel.begin()

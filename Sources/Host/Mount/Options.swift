@@ -37,6 +37,8 @@ struct Options {
     // Otherwise the kernel asks for the attribute security.capability before each write.
     connection.handleKillPrivileges = true
     connection.readdirplus = .yes
+    // What the host lets past the cache by itself has to be like any other file.
+    connection.mapsDirectIO = true
   }
 
   /// Sets one of FUSE's settings, by its name in the script.

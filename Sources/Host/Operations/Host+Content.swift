@@ -14,18 +14,36 @@ extension Host {
     let turn = begin(.read, request)
     guard let node = node(id, for: turn) else { return }
     note(turn, node, .range(size, offset))
+    let handle = handles[file.handle]
+    turn.file = file
+    turn.readSince = handle?.reading.begin(size) ?? 0
     if let draft = node.draft {
       // Somebody is writing the whole content anew: that is what there is to read.
       return draft.content.withUnsafeBytes { content in
         answer(turn, with: cut(content, size, offset))
       }
     }
-    turn.file = file
+    guard let handle, handle.reading.isPastCache, !node.hasUnknownSize,
+      Int64(size) > (node.attributes?.size ?? 0) - offset
+    else { return read(turn, node, size, offset, handle) }
+    // Past its cache the kernel does not look where the file ends.
+    attributes(of: node, in: turn) { [self] attributes throws(Errno) in
+      guard let attributes else { throw Errno(ENOENT) }
+      let rest = node.hasUnknownSize ? Int64(size) : min(attributes.size - offset, Int64(size))
+      guard rest > 0 else {
+        return answer(turn, with: UnsafeRawBufferPointer(start: nil, count: 0))
+      }
+      read(turn, node, Int(rest), offset, handle)
+    }
+  }
+
+  private func read(
+    _ turn: Turn, _ node: Node, _ size: Int, _ offset: Int64, _ handle: OpenHandle?
+  ) {
     turn.range = (offset, size)
     // No more is captured than the host, here and in write.
     call(
-      turn, .read, on: node,
-      [.integer(size), .integer(offset), object(handles[file.handle]?.object)]
+      turn, .read, on: node, [.integer(size), .integer(offset), object(handle?.object)]
     ) { [self] answer throws(Errno) in try read(answer) }
   }
 
@@ -42,6 +60,7 @@ extension Host {
   }
 
   private func answer(_ turn: Turn, with bytes: UnsafeRawBufferPointer) {
+    if turn.readSince > 0 { handles[turn.file.handle]?.reading.end(turn.readSince) }
     answer(turn, result: .success(bytes.count)) { $0.bytes(bytes) }
   }
 

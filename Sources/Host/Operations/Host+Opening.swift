@@ -131,12 +131,15 @@ extension Host {
         throw errno(of: error, in: answer.hook.name, node: node)
       }
     }
+    let handle = OpenHandle(node: node, flags: flags, object: object)
     var reply = opened.reply
-    reply.handle = handles.add(OpenHandle(node: node, flags: flags, object: object))
+    reply.handle = handles.add(handle)
     reply.keepCache = reply.keepCache || keepsCache(node)
-    reply.directIO =
-      options.directIO || node.hasUnknownSize
-      || opened.directIO ?? (!reply.keepCache && isWrittenPastCache(node, flags))
+    reply.directIO = opened.directIO ?? false || options.directIO || node.hasUnknownSize
+    if !reply.directIO, opened.directIO == nil, !reply.keepCache, !options.cachesContent {
+      handle.reading.isPastCache = isReadPastCache(node, flags)
+      reply.directIO = handle.reading.isPastCache || isWrittenPastCache(node, flags)
+    }
     // A reload may bring on_flush while the file is open.
     reply.noFlush = !configuration.watch && !has(.flush, node) && !writesWhole(node)
     node.holds += 1
@@ -151,10 +154,17 @@ extension Host {
   /// Who opened a file for writing only can neither read it there nor map it. The cache serves whom the
   /// user asked to have cached; and past it the kernel forgets that O_DSYNC is followed by an fsync.
   private func isWrittenPastCache(_ node: Node, _ flags: Int32) -> Bool {
-    flags & (O_ACCMODE | O_DSYNC) == O_WRONLY && !options.cachesContent
-      && !node.isWrittenInPages && LinuxRelease.running.dropsCacheOnWrites && !has(.fsync, node)
+    flags & (O_ACCMODE | O_DSYNC) == O_WRONLY && !node.isWrittenInPages
+      && LinuxRelease.running.dropsCacheOnWrites && !has(.fsync, node)
   }
   private static let pageSize = Int(getpagesize())
+
+  /// Whether who opened a file for reading only is to read past the kernel's cache: who asks for it, and
+  /// who is expected to be better off. The file can be mapped all the same.
+  private func isReadPastCache(_ node: Node, _ flags: Int32) -> Bool {
+    flags & O_ACCMODE == O_RDONLY && (flags & Linux.direct != 0 || node.readingHabit.isPastCache)
+      && session?.connection?.mapsDirectIO == true
+  }
 
   /// kernel_cache keeps what is cached; auto_cache does while size and mtime are what they were.
   private func keepsCache(_ node: Node) -> Bool {
@@ -213,6 +223,9 @@ extension Host {
     let node = handle.node
     node.holds -= 1
     node.openFiles -= 1
+    if handle.flags & (O_ACCMODE | Linux.direct) == O_RDONLY {
+      node.readingHabit.closed(handle.reading)
+    }
     if handle.largestPiece > 0 { node.isWrittenInPages = handle.largestPiece <= Host.pageSize }
     if handle.flags & O_ACCMODE != O_RDONLY { node.openWriters -= 1 }
     if node.openWriters == 0, node.draft?.isChanged == false { node.draft = nil }

@@ -157,7 +157,8 @@ final class Node {
   /// When it last changed and was last read, as far as the host knows: for scripts that keep no times.
   var modified: Timestamp?
   var accessed: Timestamp?
-  /// Who wrote to it last did so in pieces of a page at most.
+  /// For a file: how it is read; and whether who wrote to it last did so in pieces of a page at most.
+  var readingHabit = ReadingHabit()
   var isWrittenInPages = false
   /// The size and time of change of what the kernel has cached, for auto_cache.
   var cachedAt: (size: Int64, mtime: Timestamp)?

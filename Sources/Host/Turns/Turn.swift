@@ -29,6 +29,8 @@ final class Turn {
   /// capture it.
   var file = OpenFile()
   var range = (offset: Int64(0), count: 0)
+  /// When a read of a large piece began, as `ReadingHabit.Signs` counts.
+  var readSince: UInt64 = 0
 
   // Not counted: a held node is kept by the tree, and one whose hook is called is held.
   /// The nodes that stay in the tree until the turn is over: hardly ever more than two.

@@ -5,7 +5,7 @@ import Testing
 
 /// What is opened for writing only goes past the kernel's cache, and nobody sees anything but that it
 /// is faster.
-@Suite struct PastCacheTests {
+@Suite struct WritePastCacheTests {
   /// Says the size and the offset of each piece that is written, and keeps one file's content.
   private static let pieces = """
     class Pieces
@@ -60,7 +60,7 @@ import Testing
   ) rethrows -> R {
     let pages = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 4096)
     defer { pages.deallocate() }
-    for index in 0..<count { pages[index] = UInt8(truncatingIfNeeded: index &* 31 >> 3) }
+    for index in 0..<count { pages[index] = UInt8(truncatingIfNeeded: (index &* 31) >> 3) }
     return try body(pages)
   }
 
@@ -189,7 +189,7 @@ import Testing
 
   @Test func programsWriteWhatTheyWereGiven() throws {
     try withMount(.example("memfs.rb")) { mount in
-      let bytes = (0..<3_000_001).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 5) }
+      let bytes = (0..<3_000_001).map { UInt8(truncatingIfNeeded: ($0 &* 31) >> 5) }
       try mount.write("a", bytes)
       let commands = """
         cp a b && cat a > c && cat a >> d && dd if=a of=e bs=1M status=none &&

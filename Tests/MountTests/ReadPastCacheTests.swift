@@ -1,0 +1,225 @@
+import Glibc
+import Testing
+
+@testable import struct Host.LinuxRelease
+
+/// Who reads in large pieces does so past the kernel's cache, and sees nothing but that it is faster.
+@Suite(.enabled(if: LinuxRelease.running.mapsDirectIO, "files past the cache cannot be mapped"))
+struct ReadPastCacheTests {
+  /// Says which pieces are read; /slow has to fetch them.
+  private static let pieces = """
+    class Pieces
+      SIZE = (1 << 20) + 992
+      FILES = {}
+      def initialize(path) = @path = path
+
+      def on_getattr
+        return FUSE::Stat.directory if @path == "/"
+        return unless ["/file", "/slow", "/kept", "/cached"].include?(@path)
+        FILES[@path] ||= "0123456789abcdef" * (SIZE / 16)
+        FUSE::Stat.file(FILES[@path].size, 0666)
+      end
+
+      def on_open = WISHES[@path]
+
+      def on_read(size, offset)
+        puts "#{size}@#{offset}"
+        sleep 0.002 if @path == "/slow"
+        FILES[@path][offset, size] || ""
+      end
+
+      def on_write(data, offset)
+        content = FILES[@path]
+        content += "\\0" * [offset - content.size, 0].max
+        content[offset, data.size] = data
+        FILES[@path] = content
+        data.size
+      end
+
+      def on_truncate(size) = (FILES[@path] = FILES[@path][0, size]) && 0
+    end
+
+    WISHES = { "/kept" => { keep_cache: true }, "/cached" => { direct_io: false } }
+    WISHES.default = 0
+    """
+  private static let size = (1 << 20) + 992
+  private static let content = (0..<size).map { Array("0123456789abcdef".utf8)[$0 % 16] }
+  private static let large = 128 << 10
+
+  /// Reads a file from its beginning to its end; answers the pieces that the script was asked for.
+  @discardableResult
+  private func pass(_ mount: Mount, _ name: Name = "file", pieces size: Int = large) throws
+    -> [String]
+  {
+    let before = mount.output.count
+    let file = try mount.open(name, O_RDONLY)
+    var content: [UInt8] = []
+    while case let piece = try file.read(size), !piece.isEmpty { content += piece }
+    try file.close()
+    #expect(content == Self.content)
+    return mount.output.dropFirst(before).split(separator: "\n").map(String.init)
+  }
+
+  /// What a pass past the cache asks for: what the reader does, and nothing behind the file's end.
+  private static func asked(by size: Int) -> [String] {
+    stride(from: 0, to: Self.size, by: size).map { "\(min(size, Self.size - $0))@\($0)" }
+  }
+
+  /// Whether two passes in a row, both in large pieces, leave the file with the cache.
+  private func staysCached(_ mount: Mount, _ name: Name) throws -> Bool {
+    for _ in 0..<2 { try pass(mount, name) }
+    let before = mount.output.count
+    let file = try mount.open(name, O_RDONLY)
+    for _ in 0..<2 { try #expect(file.read(Self.large, at: 0).count == Self.large) }
+    let pieces = mount.output.dropFirst(before).split(separator: "\n")
+    return pieces.count { $0.hasSuffix("@0") } == 1
+  }
+
+  private static let script = Script.source(pieces + "\nFUSE.run Pieces")
+
+  @Test func largePiecesArriveAsTheyWereAskedFor() throws {
+    try withMount(Self.script) { mount in
+      try #expect(!staysCached(mount, "file"))
+      try #expect(pass(mount) == Self.asked(by: Self.large))
+      try #expect(pass(mount, pieces: 300_000) == Self.asked(by: 300_000))
+    }
+  }
+
+  @Test func smallPiecesAreReadAheadAgain() throws {
+    try withMount(Self.script) { mount in
+      for _ in 0..<3 { try #expect(pass(mount, pieces: 4096).count < 40) }
+      try #expect(!staysCached(mount, "file"))
+      // It takes twice as many to believe it again.
+      try #expect(pass(mount, pieces: 4096) == Self.asked(by: 4096))
+      for _ in 0..<3 {
+        try #expect(pass(mount, pieces: 4096).count < 40)
+        try pass(mount)
+      }
+      try #expect(!staysCached(mount, "file"))
+    }
+  }
+
+  @Test func whoIsSlowIsReadAhead() throws {
+    try withMount(Self.script) { mount in try #expect(staysCached(mount, "slow")) }
+  }
+
+  @Test func whoWantsTheCacheHasIt() throws {
+    try withMount(Self.script) { mount in
+      try #expect(staysCached(mount, "cached"))
+      try pass(mount, "kept")
+      try #expect(pass(mount, "kept") == [])
+    }
+    for setting in ["kernel_cache", "auto_cache", "writeback_cache"] {
+      try withMount(.source(Self.pieces + "\nFUSE.\(setting) = true\nFUSE.run Pieces")) { mount in
+        try pass(mount)
+        // The first two keep it from one open file to the next.
+        if setting == "writeback_cache" {
+          try #expect(staysCached(mount, "file"))
+        } else {
+          try pass(mount)
+          try #expect(pass(mount) == [], "\(setting)")
+        }
+      }
+    }
+  }
+
+  @Test func whoAsksForNoCacheHasNone() throws {
+    try withMount(Self.script) { mount in
+      let file = try mount.open("file", O_RDONLY | __O_DIRECT)
+      let page = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
+      defer { page.deallocate() }
+      for offset in [0, 0, 4096, 1 << 20, 2 << 20] {
+        let expected = Self.content.dropFirst(offset).prefix(4096)
+        #expect(pread(file.descriptor, page.baseAddress, page.count, offset) == expected.count)
+        #expect(page.prefix(expected.count).elementsEqual(expected))
+      }
+      #expect(mount.output == "4096@0\n4096@0\n4096@4096\n992@1048576\n")
+    }
+  }
+
+  // MARK: The same file to everybody
+
+  /// A file that is opened past the cache from now on.
+  private func withReader(_ body: (Mount, OpenFile) throws -> Void) throws {
+    try withMount(Self.script) { mount in
+      try #expect(!staysCached(mount, "file"))
+      try body(mount, try mount.open("file", O_RDONLY))
+    }
+  }
+
+  @Test func itsEndMoves() throws {
+    try withReader { mount, reader in
+      func read(_ size: Int) throws -> Int { try reader.read(size, at: Self.size - 100).count }
+      try #expect(read(Self.large) == 100)
+      try mount.append("file", "0123456789")
+      try #expect(read(Self.large) == 110)
+      try #expect(read(105) == 105)
+      try mount.truncate("file", Self.size - 50)
+      try #expect(read(Self.large) == 50)
+      try mount.truncate("file", 1000)
+      try #expect(read(Self.large) == 0)
+      try #expect(reader.read(Self.large, at: 0) == Array(Self.content.prefix(1000)))
+    }
+  }
+
+  @Test(arguments: [MAP_SHARED, MAP_PRIVATE]) func itCanBeMapped(_ kind: Int32) throws {
+    try withReader { mount, reader in
+      let start = try #require(mmap(nil, Self.size, PROT_READ, kind, reader.descriptor, 0))
+      try #require(start != MAP_FAILED)
+      defer { munmap(start, Self.size) }
+      let mapped = UnsafeRawBufferPointer(start: start, count: Self.size)
+      #expect(mapped.elementsEqual(Self.content))
+      try #expect(reader.read(Self.large, at: 0) == Array(Self.content.prefix(Self.large)))
+    }
+  }
+
+  @Test func whatIsWrittenThroughAMappingIsRead() throws {
+    try withReader { mount, reader in
+      let writer = try mount.open("file", O_RDWR)
+      let start = try #require(
+        mmap(nil, Self.size, PROT_READ | PROT_WRITE, MAP_SHARED, writer.descriptor, 0))
+      try #require(start != MAP_FAILED)
+      defer { munmap(start, Self.size) }
+      var expected = Self.content
+      for offset in [0, 5000, 700_000, Self.size - 1] {
+        start.storeBytes(of: 33, toByteOffset: offset, as: UInt8.self)
+        expected[offset] = 33
+        try #expect(
+          reader.read(2 << 20, at: offset / 4096 * 4096)
+            == Array(expected[(offset / 4096 * 4096)...]))
+      }
+      try writer.write("written", at: 100)
+      try #expect(reader.read(7, at: 100) == Array("written".utf8))
+    }
+  }
+
+  @Test(arguments: User.all) func programsReadWhatIsThere(user: User) throws {
+    try withMount(.example("memfs.rb"), as: user) { mount in
+      let commands = """
+        python3 -c 'open("a", "wb").write(bytes((i * 31 >> 5) & 255 for i in range(3000001)))' &&
+        cp /bin/ls program && chmod +x program || exit 1
+        for pass in 1 2 3; do
+          cat a > b && cmp a b && cp a c && cmp a c && dd if=a bs=1M status=none | cmp - a &&
+          tar cf - a | tar xfO - | cmp - a && head -c 2999999 a | cmp -n 2999999 - a &&
+          tail -c 1000000 a | cmp -i 0:2000001 - a && dd if=a bs=128K iflag=direct status=none | cmp - a &&
+          cat program > /dev/null && ./program / > /dev/null && python3 - <<'END' || exit 1
+        import mmap, os, shutil
+        expected = bytes((i * 31 >> 5) & 255 for i in range(3000001))
+        with open("a", "rb") as file:
+            assert file.read() == expected
+            for access in mmap.ACCESS_READ, mmap.ACCESS_COPY:
+                assert mmap.mmap(file.fileno(), 0, access=access)[:] == expected
+            with open("d", "wb") as copy:
+                offset = 0
+                while sent := os.sendfile(copy.fileno(), file.fileno(), offset, 1 << 20): offset += sent
+        assert open("d", "rb", buffering=0).read() == expected
+        shutil.copyfile("a", "e")
+        assert open("e", "rb").read(3 << 20) == expected
+        END
+        done
+        """
+      let outcome = try mount.sh(commands, deadline: 60)
+      #expect(outcome.status == 0, "\(outcome)")
+    }
+  }
+}
