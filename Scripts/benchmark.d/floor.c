@@ -20,6 +20,8 @@ enum { hello_size = sizeof hello - 1, block_size = 1 << 20, large_size = 64 << 2
 
 static char block[block_size];
 static off_t sink_size;
+static uid_t user;
+static gid_t group;
 
 enum file { none, top, many, hello_file, large_file, sink_file };
 
@@ -42,8 +44,8 @@ static void *floor_init(struct fuse_conn_info *connection, struct fuse_config *c
 static int floor_getattr(const char *path, struct stat *stat, struct fuse_file_info *info) {
   (void)info;
   memset(stat, 0, sizeof *stat);
-  stat->st_uid = getuid();
-  stat->st_gid = getgid();
+  stat->st_uid = user;
+  stat->st_gid = group;
   enum file file = find(path);
   switch (file) {
   case none: return -ENOENT;
@@ -126,5 +128,7 @@ static const struct fuse_operations operations = {
 
 int main(int argc, char *argv[]) {
   memset(block, 'x', sizeof block);
+  user = getuid();
+  group = getgid();
   return fuse_main(argc, argv, &operations, NULL);
 }
