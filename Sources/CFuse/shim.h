@@ -66,27 +66,16 @@ static inline int cfuse_memory_file(void) {
 }
 
 /*
- * read(2) and writev(2) of /dev/fuse. In a program with threads glibc's own are wrapped into what
+ * read(2), write(2) and writev(2) of /dev/fuse. In a program with threads glibc's own are wrapped into what
  * pthread_cancel(3) needs, two atomic exchanges a call; no thread here is ever cancelled.
  */
 static inline ssize_t cfuse_read(int descriptor, void *_Nullable buffer, size_t size) {
   return syscall(SYS_read, descriptor, buffer, size);
 }
 
-/*
- * An answer of up to a page is written in one piece: /dev/fuse pins the memory of each piece by
- * itself, which costs more than to copy it.
- */
 static inline ssize_t cfuse_write(int descriptor, const struct iovec *_Nonnull pieces, int count) {
-  _Alignas(4096) char answer[4096 + sizeof(struct fuse_out_header)];
-  if (count == 1) return syscall(SYS_write, descriptor, pieces->iov_base, pieces->iov_len);
-  size_t first = pieces[0].iov_len, second = pieces[1].iov_len;
-  if (count > 2 || first + second > sizeof(answer)) {
-    return syscall(SYS_writev, descriptor, pieces, count);
-  }
-  memcpy(answer, pieces[0].iov_base, first);
-  memcpy(answer + first, pieces[1].iov_base, second);
-  return syscall(SYS_write, descriptor, answer, first + second);
+  return count == 1 ? syscall(SYS_write, descriptor, pieces->iov_base, pieces->iov_len)
+                    : syscall(SYS_writev, descriptor, pieces, count);
 }
 
 /* Sets which of the capabilities the connection shall have; 3.17 keeps them in a second field too. */

@@ -63,10 +63,13 @@ public struct DirectoryBuffer: ~Copyable {
     return try append(name, ino, mode, next, behind: entry.message)
   }
 
-  /// Answers readdir or readdirplus with what was added.
+  /// Answers readdir or readdirplus with what was added, at once, and tells whether the kernel took it:
+  /// otherwise none of the entries counts as a look-up.
   @discardableResult
   public borrowing func answer(_ request: consuming Request) -> Bool {
-    request.bytes(UnsafeRawBufferPointer(start: memory, count: used))
+    request.answer {
+      fuse_reply_buf($0, UnsafeRawBufferPointer(start: memory, count: used).characters, used)
+    }
   }
 
   /// Lends the bytes that were added.

@@ -7,6 +7,7 @@ extension Operations {
   public func started(_ connection: Connection) {}
   public func destroyed() {}
   public func interrupted(_ token: UInt64) {}
+  public func refused(_ given: Given) {}
   public func lookup(_ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>) {
     request.fail(Errno(ENOSYS))
   }

@@ -29,8 +29,7 @@ public struct Context: Hashable, Sendable {
 /// A question of the kernel's that waits for its one answer.
 ///
 /// It may be kept, and answered later and from another thread; a request that is dropped is answered
-/// EIO. An answer says whether the kernel took it: false means that the caller was interrupted, or
-/// that the mount is gone, and then neither a look-up nor an opened file counts.
+/// EIO. The kernel may refuse an answer: see `Operations.refused`.
 ///
 /// `@unchecked Sendable`: it is one pointer, owned once, and fuse_reply_* may be called anywhere.
 public struct Request: ~Copyable, @unchecked Sendable {
@@ -71,12 +70,45 @@ public struct Request: ~Copyable, @unchecked Sendable {
       }, UnsafeMutableRawPointer(bitPattern: UInt(token)))
   }
 
-  /// Gives the one answer, and lets go of the session.
+  /// Gives the one answer by a function of libfuse's, at once, and tells whether the kernel took it.
+  @discardableResult
   @inline(__always)
   consuming func answer(_ reply: (fuse_req_t) -> Int32) -> Bool {
+    Request.finish(handOver(), reply)
+  }
+
+  /// Gives the one answer as a message of the kernel's own protocol, linux/fuse.h. Where libfuse has a
+  /// function for it, that would take the same in another form.
+  @inline(__always)
+  consuming func send<Message>(_ message: Message, giving given: Given = Given()) {
+    let raw = handOver()
+    withUnsafeBytes(of: message) { Request.send(raw, $0, giving: given) }
+  }
+
+  /// The pointer, which is to be answered by whoever has it now.
+  @inline(__always)
+  consuming func handOver() -> fuse_req_t {
     let raw = self.raw
     discard self
-    return Request.finish(raw, reply)
+    return raw
+  }
+
+  /// Answers with a message, or an error and none, and lets go of the session.
+  @inline(__always)
+  static func send(
+    _ raw: fuse_req_t, error: Int32 = 0,
+    _ message: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+    giving given: Given = Given()
+  ) {
+    let session = session(of: raw)
+    session._withUnsafeGuaranteedRef {
+      if $0.held.take(raw, error: error, message, given) { return fuse_reply_none(raw) }
+      let status =
+        error == 0
+        ? fuse_reply_buf(raw, message.characters, message.count) : fuse_reply_err(raw, error)
+      if status != 0 { $0.operations.refused(given) }
+    }
+    session.release()
   }
 
   @inline(__always)

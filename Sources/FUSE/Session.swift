@@ -44,6 +44,8 @@ public final class Session {
   private(set) var raw: OpaquePointer?
   /// The request that was received last; libfuse makes room for it at the first.
   let buffer: UnsafeMutablePointer<fuse_buf>
+  /// The answer to the request that is being processed.
+  var held = HeldAnswer()
   /// Whether the answer to the kernel's first request is about to pass `Transport`.
   var isAnsweringInit = false
   /// The bits FUSE_* that are added to it.
@@ -160,11 +162,18 @@ public final class Session {
     }
   }
 
-  /// Serves the request that was received: calls the method of the operations that it is for.
+  /// Serves the request that was received: calls the method of the operations that it is for, and
+  /// sends the answer if that has given it.
   ///
   /// See fuse_session_process_buf(3).
   @inline(__always)
-  public func process() { fuse_session_process_buf(raw, buffer) }
+  public func process() {
+    guard let memory = buffer.pointee.mem else { return }
+    held.begin(memory.loadUnaligned(as: fuse_in_header.self).unique)
+    fuse_session_process_buf(raw, buffer)
+    let refused = held.end { Transport.write($0, to: self) }
+    if let refused { operations.refused(refused) }
+  }
 
   /// Gives away the memory of the request that is being processed, which ends behind `data`, a piece
   /// of it, with a byte to spare: a block that is to be freed with free(3), and where the piece begins.

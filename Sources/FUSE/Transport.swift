@@ -1,7 +1,6 @@
-// How messages pass between libfuse and the kernel's descriptor. It is the library's own way, but
-// for two things: what libfuse 3.14 would like to agree on but forgets to say is added to its answer
-// to the kernel's first request, and a short answer is handed over in one piece (cfuse_write).
-// Splicing is not offered, so it is never chosen.
+// How messages pass to and from the kernel's descriptor. It is the library's own way, but for one
+// thing: what libfuse 3.14 would like to agree on but forgets to say is added to its answer to the
+// kernel's first request. Splicing is not offered, so it is never chosen.
 
 import CFuse
 import Glibc
@@ -25,16 +24,31 @@ enum Transport {
           $0.amendInit(UnsafeMutableBufferPointer(start: pieces, count: Int(count)))
         }
       }
-      let written =
-        session._withUnsafeGuaranteedRef { $0.isSocket }
-        ? send(to: descriptor, pieces, count) : cfuse_write(descriptor, pieces, count)
-      // An answer that finds nobody any more is none that libfuse need complain of: ENOENT is how
-      // the kernel says the same of a caller that was interrupted.
-      if written < 0 && (errno == ENODEV || errno == EPIPE) { errno = ENOENT }
-      return written
+      return session._withUnsafeGuaranteedRef { write(pieces, count, to: $0, descriptor) }
     }
     return functions
   }()
+
+  /// Sends an answer, and tells whether it was taken.
+  @inline(__always)
+  static func write(_ answer: UnsafeRawBufferPointer, to session: Session) -> Bool {
+    var piece = iovec(
+      iov_base: UnsafeMutableRawPointer(mutating: answer.baseAddress), iov_len: answer.count)
+    return write(&piece, 1, to: session, session.descriptor) >= 0
+  }
+
+  @inline(__always)
+  private static func write(
+    _ pieces: UnsafeMutablePointer<iovec>, _ count: Int32, to session: Session, _ descriptor: Int32
+  ) -> Int {
+    let written =
+      session.isSocket
+      ? send(to: descriptor, pieces, count) : cfuse_write(descriptor, pieces, count)
+    // An answer that finds nobody any more is none that libfuse need complain of: ENOENT is how
+    // the kernel says the same of a caller that was interrupted.
+    if written < 0 && (errno == ENODEV || errno == EPIPE) { errno = ENOENT }
+    return written
+  }
 
   /// A socket may be full, and its peer gone, which shall not be a signal.
   private static func send(

@@ -135,7 +135,7 @@ import Testing
     }
     #expect(filesystem.log.isEmpty)
     filesystem.answerKept(Errno(EINTR))
-    #expect(filesystem.answers == [false])
+    #expect(filesystem.refusals == [Given()])
     #expect(filesystem.log == ["destroyed"])
   }
 

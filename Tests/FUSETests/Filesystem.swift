@@ -16,7 +16,7 @@ final class Filesystem: Operations {
   var openReply = OpenReply(handle: 7)
   var tokens: [UInt64] = []
   var kept: Request?
-  var answers: [Bool] = []
+  var refusals: [Given] = []
   var connection: Connection?
   var pollHandle: PollHandle?
 
@@ -32,6 +32,7 @@ final class Filesystem: Operations {
   func started(_ connection: Connection) { self.connection = connection }
   func destroyed() { log.append("destroyed") }
   func interrupted(_ token: UInt64) { tokens.append(token) }
+  func refused(_ given: Given) { refusals.append(given) }
 
   func lookup(_ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>) {
     names.append(Array(UnsafeRawBufferPointer(start: name, count: strlen(name))))
@@ -140,7 +141,7 @@ final class Filesystem: Operations {
   /// Answers the request that was kept, if there is one.
   func answerKept(_ error: Errno) {
     guard let request = kept.take() else { return }
-    answers.append(request.fail(error))
+    request.fail(error)
   }
 
   var hasPollHandle: Bool {

@@ -1,7 +1,8 @@
 // Content: reading and writing, piece by piece or as a whole.
 //
 // Invariant: what is read is cut to what was asked, and what is claimed to be written to what was
-// handed over; a reply points at the Ruby String's own bytes and is sent before Ruby runs again.
+// handed over; a reply points at the Ruby String's own bytes and is sent, or copied, before Ruby runs
+// again.
 
 package import FUSE
 import Glibc

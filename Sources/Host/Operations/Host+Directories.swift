@@ -18,7 +18,7 @@ extension Host {
       reply.directIO = false
       reply.noFlush = false
       listAhead(turn, node, reply) { [self] reply throws(Errno) in
-        if !self.answer(turn, { $0.opened(reply) }) { forget(handle: reply.handle) }
+        self.answer(turn) { $0.opened(reply) }
       }
     }
   }
@@ -189,7 +189,9 @@ extension Host {
       forgetLookups(of: listing.entered)
       return fail(listing.turn, error)
     }
-    if !answer(listing.turn, { directoryBuffer.answer($0) }) { forgetLookups(of: listing.entered) }
+    answer(listing.turn) {
+      if !directoryBuffer.answer($0) { forgetLookups(of: listing.entered) }
+    }
   }
 
   private func forgetLookups(of nodes: [Node]) {

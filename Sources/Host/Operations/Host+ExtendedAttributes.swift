@@ -63,7 +63,7 @@ extension Host {
       throw Errno(ERANGE)
     } else {
       bytes.withUnsafeBytes { bytes in
-        _ = answer(turn, result: .success(bytes.count)) { $0.bytes(bytes) }
+        answer(turn, result: .success(bytes.count)) { $0.bytes(bytes) }
       }
     }
   }

@@ -83,15 +83,17 @@ extension Host {
     return node
   }
 
-  /// Answers with a node as an entry, which is a look-up if the kernel takes it.
+  /// Answers with a node as an entry, which is a look-up.
   func enter(_ turn: Turn, _ node: Node, _ attributes: Attributes) {
     let node = options.usesInodes ? merge(node, attributes, in: turn) : node
     let entry = entry(node, attributes)
     node.lookups += 1
-    if !answer(turn, { $0.entry(entry) }) {
-      node.lookups -= 1
-      release(node)
-    }
+    answer(turn) { $0.entry(entry) }
+  }
+
+  package func refused(_ given: Given) {
+    if let handle = given.handle { forget(handle: handle) }
+    if let node = given.node { forget(node, lookups: 1) }
   }
 
   func entry(_ node: Node, _ attributes: Attributes) -> Entry {

@@ -18,7 +18,7 @@ extension Host {
     guard let node = node(id, for: turn) else { return }
     note(turn, node, .flags(file.flags))
     open(node, file.flags, in: turn) { [self] reply throws(Errno) in
-      if !answer(turn, { $0.opened(reply) }) { forget(handle: reply.handle) }
+      answer(turn) { $0.opened(reply) }
     }
   }
 
@@ -76,11 +76,7 @@ extension Host {
       reply.directIO = reply.directIO || node.hasUnknownSize
       let entry = entry(node, known)
       node.lookups += 1
-      if !answer(turn, { $0.created(entry, reply) }) {
-        node.lookups -= 1
-        forget(handle: reply.handle)
-        release(node)
-      }
+      answer(turn) { $0.created(entry, reply) }
     }
   }
 

@@ -203,7 +203,7 @@ extension Host {
           "\(AnswerKind.ioctl.expectation), of at most \(outputSize) bytes")
       }
       bytes.withUnsafeBytes { bytes in
-        _ = self.answer(turn) { $0.ioctl(result: result, bytes: bytes) }
+        self.answer(turn) { $0.ioctl(result: result, bytes: bytes) }
       }
     }
   }

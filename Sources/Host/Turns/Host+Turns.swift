@@ -77,19 +77,16 @@ extension Host {
 
   // MARK: Answering
 
-  /// Answers the turn's request and ends the turn; tells whether the kernel took the answer.
+  /// Answers the turn's request and ends the turn.
   ///
   /// `result` is what a trace shows of the answer, such as a number of bytes.
-  @discardableResult
   func answer(
-    _ turn: Turn, result: Result<Int, Errno> = .success(0), _ reply: (consuming Request) -> Bool
-  ) -> Bool {
-    var taken = false
+    _ turn: Turn, result: Result<Int, Errno> = .success(0), _ reply: (consuming Request) -> Void
+  ) {
     turn.record?.end(turn.operation)
-    if let request = turn.request.take() { taken = reply(request) }
+    if let request = turn.request.take() { reply(request) }
     trace(turn, result)
     end(turn)
-    return taken
   }
 
   func succeed(_ turn: Turn) { answer(turn) { $0.succeed() } }
