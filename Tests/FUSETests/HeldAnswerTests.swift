@@ -93,7 +93,7 @@ private struct Thread {
     let kernel = try PretendKernel(filesystem)
     try kernel.begin()
     var seen: PretendKernel.Reply?
-    filesystem.afterAnswer = { seen = kernel.reply() }
+    filesystem.afterAnswer = { [unowned kernel] in seen = kernel.reply() }
     let unique = try kernel.send(FUSE_READ, read(size))
     #expect((seen == nil) == isHeld)
     let reply = try #require(seen ?? kernel.reply())
@@ -107,7 +107,7 @@ private struct Thread {
     func ask(_ opcode: fuse_opcode, _ body: [UInt8]) throws {
       let kernel = try PretendKernel(filesystem)
       try kernel.begin()
-      filesystem.afterAnswer = { kernel.hangUp() }
+      filesystem.afterAnswer = { [unowned kernel] in kernel.hangUp() }
       try kernel.send(opcode, body)
     }
     try ask(FUSE_LOOKUP, name("a"))
@@ -122,7 +122,7 @@ private struct Thread {
     try kernel.begin()
     let kept = try kernel.send(FUSE_FLUSH, bytes(of: fuse_flush_in()))
     var seen: [PretendKernel.Reply?] = []
-    filesystem.afterAnswer = { seen = [kernel.reply(), kernel.reply()] }
+    filesystem.afterAnswer = { [unowned kernel] in seen = [kernel.reply(), kernel.reply()] }
     let unique = try kernel.send(FUSE_FSYNC, bytes(of: fuse_fsync_in()))
     #expect(seen.map { $0?.unique } == [kept, nil])
     #expect(seen.first??.error == EDQUOT)
@@ -134,7 +134,7 @@ private struct Thread {
     let kernel = try PretendKernel(filesystem)
     try kernel.begin()
     var seen: PretendKernel.Reply?
-    filesystem.afterAnswer = { seen = kernel.reply() }
+    filesystem.afterAnswer = { [unowned kernel] in seen = kernel.reply() }
     let unique = try kernel.send(FUSE_STATFS)
     #expect(seen?.unique == unique && seen?.error == ENOSPC)
     #expect(kernel.reply() == nil)

@@ -24,7 +24,7 @@ struct ReadPastCacheTests {
 
       def on_read(size, offset)
         puts "#{size}@#{offset}"
-        sleep 0.002 if @path == "/slow"
+        sleep 0.02 if @path == "/slow"
         FILES[@path][offset, size] || ""
       end
 

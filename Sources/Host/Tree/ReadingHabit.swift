@@ -46,7 +46,13 @@ struct ReadingHabit {
   private static let large = 128 << 10
   /// How long, in nanoseconds, the script may take for a piece: for longer, and the eight pieces of
   /// 128 KiB take more time than the one of 1 MiB that the kernel would have read ahead.
-  private static let slow: UInt64 = 50_000
+  private static let slow: UInt64 = 50_000 * patience
+  #if DEBUG
+    // Without optimization, and with a sanitizer, nothing is quick.
+    private static let patience: UInt64 = 50
+  #else
+    private static let patience: UInt64 = 1
+  #endif
 
   /// Whether who opens the file now is expected to be better off without the cache.
   var isPastCache: Bool { inARow >= convincing }
