@@ -37,14 +37,20 @@ static void count_more(cmr_vm *vm, size_t bytes) {
 // MARK: Spare blocks
 
 // Freed blocks of the sizes that pieces of files have. malloc keeps only small ones at hand; those
-// it would merge and split again for every write.
-enum { SPARE_STEP = 512, SPARE_LEAST = 1024, SPARE_MOST = CMR_SPARES * SPARE_STEP, KEPT = 2 << 20 };
+// it would merge and split again for every write. List n has those of n steps and less than n + 1; a
+// block is taken from the first list whose blocks are all large enough.
+enum {
+  SPARE_STEP = 512,
+  SPARE_LEAST = 1024,
+  SPARE_MOST = (CMR_SPARES - 1) * SPARE_STEP,
+  KEPT = 2 << 20
+};
 
 struct cmr_spare {
   struct cmr_spare *next;
 };
 
-static bool is_spare_size(size_t size) { return size > SPARE_LEAST && size < SPARE_MOST; }
+static bool is_spare_size(size_t size) { return size > SPARE_LEAST && size <= SPARE_MOST; }
 
 // A block for so many bytes: a spare one, or one that can be a spare of that size later.
 static void *take_block(cmr_vm *vm, size_t size) {

@@ -34,6 +34,27 @@ import Testing
     #expect(vm.memory.total > 4000 << 16)
   }
 
+  /// Freed blocks are used again by size, up to some 80 KiB.
+  @Test func blocksOfAllSizesComeAndGo() throws {
+    let sizes = Array(stride(from: 100, to: 90_000, by: 509)) + Array(81_350...81_970)
+    for _ in 0..<3 {
+      for size in sizes.shuffled() {
+        try vm.scope {
+          let letters: [UInt8] = [1, 2, 3]
+          let strings = try letters.map { try vm.string([UInt8](repeating: $0, count: size)) }
+          for (letter, string) in zip(letters, strings) {
+            let found = string.withBytes { bytes in
+              bytes.count == size && bytes.first == letter && bytes.last == letter
+            }
+            #expect(found == true, "\(size)")
+          }
+        }
+        vm.collectIfDue()
+      }
+      vm.collect()
+    }
+  }
+
   @Test func adoptedBytesAreAStringLikeAnyOther() throws {
     let count = 1 << 20
     let before = vm.memory.live
