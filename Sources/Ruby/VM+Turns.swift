@@ -86,14 +86,14 @@ public struct Arguments: ExpressibleByArrayLiteral {
     }
   }
 
-  fileprivate func withPointer<R>(_ body: (UnsafePointer<cmr_arguments>) -> R) -> R {
+  fileprivate borrowing func withPointer<R>(_ body: (UnsafePointer<cmr_arguments>) -> R) -> R {
     withUnsafePointer(to: items, body)
   }
 
   /// The same as Ruby objects, which stay until they are released.
   ///
   /// One for which there is no memory is nil, in Ruby's sense.
-  public func kept(by vm: VM) -> KeptArguments {
+  public borrowing func kept(by vm: VM) -> KeptArguments {
     var kept = KeptArguments()
     for index in 0..<count { kept.append(self[index], vm) }
     return kept
@@ -129,11 +129,11 @@ extension VM {
   /// Resumes an idle fiber with a receiver and the first `count` of the arguments, for the method that
   /// it calls.
   public func call(
-    _ fiber: Value, _ receiver: Value, _ arguments: Arguments, count: Int
+    _ fiber: Value, _ receiver: Value, _ arguments: borrowing Arguments, count: Int
   ) -> TurnOutcome {
-    arguments.withPointer {
-      outcome(
-        cmr_turn_call(raw, fiber.raw, receiver.raw, UInt32(min(count, arguments.count)), $0))
+    let count = UInt32(min(count, arguments.count))
+    return arguments.withPointer {
+      outcome(cmr_turn_call(raw, fiber.raw, receiver.raw, count, $0))
     }
   }
 

@@ -17,7 +17,7 @@ extension Host {
   /// Calls a hook on a node's instance, which is made where there is none; then `next` is told the
   /// answer, now or after the hook has waited. What `next` throws is what the turn fails with.
   func call(
-    _ turn: Turn, _ hook: Hook, on node: Node, _ arguments: Arguments = Arguments(),
+    _ turn: Turn, _ hook: Hook, on node: Node, _ arguments: borrowing Arguments = Arguments(),
     next: consuming @escaping Continuation
   ) {
     assert(node.isRoot || node.holds > 0, "the turn keeps no node that it does not hold")
@@ -40,7 +40,9 @@ extension Host {
   }
 
   /// Makes a node's instance, and goes on with the hook.
-  private func makeInstance(_ turn: Turn, _ hook: Hook, _ node: Node, _ arguments: Arguments) {
+  private func makeInstance(
+    _ turn: Turn, _ hook: Hook, _ node: Node, _ arguments: borrowing Arguments
+  ) {
     guard let next = turn.next else { return end(turn) }
     // The hook's arguments must outlive `initialize`, which may wait: bytes of a request do not.
     let kept = arguments.kept(by: vm)
@@ -54,20 +56,27 @@ extension Host {
     }
     let begun: Void? = node.withPath { path in
       let klass = vm[classes.klass]
-      if let all = argumentsOfNew(path) { return run(turn, klass, names.new, all) }
+      let count = argumentCountOfNew
+      if count <= Arguments.most {
+        return run(turn, klass, names.new, argumentsOfNew(path, count))
+      }
       run(turn, klass, names.newWithMany, [.bytes(path), .value(vm[classes.arguments])])
     }
     // It lost its path and its instance: there is nobody to ask any more.
     if begun == nil { fail(turn, Errno(ESTALE)) }
   }
 
-  /// What `new` of the script's class is handed for a path; nil where that is too much for one call.
-  private func argumentsOfNew(_ path: UnsafeRawBufferPointer) -> Arguments? {
-    let rest = vm[classes.arguments]
-    guard let count = rest.count, count < Arguments.most else { return nil }
+  /// How many arguments `new` of the script's class is handed: the path, and those of FUSE.run.
+  private var argumentCountOfNew: Int { (vm[classes.arguments].count ?? 0) + 1 }
+
+  /// As many of these arguments.
+  private func argumentsOfNew(_ path: UnsafeRawBufferPointer, _ count: Int) -> Arguments {
     var arguments = Arguments()
     arguments.append(.bytes(path))
-    for index in 0..<count { arguments.append(.value(rest[index])) }
+    if count > 1 {
+      let rest = vm[classes.arguments]
+      for index in 0..<count - 1 { arguments.append(.value(rest[index])) }
+    }
     return arguments
   }
 
@@ -77,7 +86,7 @@ extension Host {
   /// The answer has a node, held by the turn, unless it is that there is no such file.
   func greet(_ turn: Turn, _ place: Node.Place, next: @escaping Continuation) -> Bool {
     let klass = vm[classes.klass]
-    let count = (vm[classes.arguments].count ?? 0) + 1
+    let count = argumentCountOfNew
     guard count <= Arguments.most,
       vm.makesPlainly(klass, with: hookNames[Hook.getattr.rawValue])
     else { return false }
@@ -96,7 +105,7 @@ extension Host {
     let known = place.parent.children.count
     let outer = enter(turn)
     let called = place.withPath { path in
-      vm.call(vm[fiber], klass, argumentsOfNew(path) ?? Arguments(), count: count)
+      vm.call(vm[fiber], klass, argumentsOfNew(path, count), count: count)
     }
     guard let outcome = called else {
       // A directory above it was unlinked while it was asked for.
@@ -132,7 +141,7 @@ extension Host {
 
   /// Calls any method as a turn: the script itself, on_init, background work.
   func run(
-    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: Arguments = Arguments(),
+    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: borrowing Arguments = Arguments(),
     next: @escaping Continuation
   ) {
     turn.next = next
@@ -143,14 +152,17 @@ extension Host {
     run(turn, receiver, method, arguments)
   }
 
-  private func run(_ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: Arguments) {
+  private func run(
+    _ turn: Turn, _ receiver: Value, _ method: Name, _ arguments: borrowing Arguments
+  ) {
     let shelf = fibers.shelf(method, arguments.count)
     run(turn, receiver, shelf, arguments, count: arguments.count)
   }
 
   /// Runs a stretch of a turn from the beginning, with the first `count` of the arguments.
   private func run(
-    _ turn: Turn, _ receiver: Value, _ shelf: Fibers.Shelf, _ arguments: Arguments, count: Int
+    _ turn: Turn, _ receiver: Value, _ shelf: Fibers.Shelf, _ arguments: borrowing Arguments,
+    count: Int
   ) {
     let fiber: VM.Root
     do throws(RubyException) { fiber = try fibers.take(from: shelf, vm) } catch {
