@@ -84,6 +84,9 @@ void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data);
 void cmr_tune_malloc(void);
 void cmr_free_spares(cmr_vm *vm);
 
+// Hash#[]= (hash.c).
+void cmr_mend_hash(mrb_state *mrb);
+
 // The one guard. mrb_protect_error leaves the result in the arena, where the caller wants it.
 static inline cmr_result cmr_guard(cmr_vm *vm, mrb_protect_error_func *body, void *data) {
   mrb_bool raised = FALSE;

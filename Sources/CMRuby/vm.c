@@ -8,6 +8,7 @@
 
 static mrb_value make_containers(mrb_state *mrb, void *data) {
   cmr_vm *vm = data;
+  cmr_mend_hash(mrb);
   vm->roots = mrb_ary_new(mrb);
   mrb_gc_register(mrb, vm->roots);
   vm->shape_classes = mrb_ary_new(mrb);
