@@ -9,8 +9,6 @@
 // by then, and is not asked to send anything.
 
 import CFuse
-import Glibc
-import Synchronization
 
 /// What the kernel is given by an answer, and gives back in time: a look-up, an open file, or both.
 public struct Given: Sendable, Equatable {
@@ -22,8 +20,6 @@ public struct Given: Sendable, Equatable {
 
 /// A place for one short answer.
 struct HeldAnswer: ~Copyable {
-  /// The thread that may leave an answer here; 0 for none.
-  private let thread = Atomic<pthread_t>(0)
   /// The request that is being processed and the number that it has in the kernel.
   private var request: fuse_req_t?
   private var number: UInt64 = 0
@@ -42,11 +38,8 @@ struct HeldAnswer: ~Copyable {
 
   deinit { memory.deallocate() }
 
-  /// The calling thread begins to process the request with that number.
-  mutating func begin(_ number: UInt64) {
-    self.number = number
-    thread.store(pthread_self(), ordering: .relaxed)
-  }
+  /// The request with that number is going to be processed.
+  mutating func begin(_ number: UInt64) { self.number = number }
 
   /// libfuse has handed out the request.
   mutating func expect(_ request: fuse_req_t) { self.request = request }
@@ -56,9 +49,7 @@ struct HeldAnswer: ~Copyable {
   mutating func take(
     _ request: fuse_req_t, error: Int32, _ message: UnsafeRawBufferPointer, _ given: Given
   ) -> Bool {
-    guard thread.load(ordering: .relaxed) == pthread_self(), request == self.request,
-      message.count <= HeldAnswer.longest
-    else { return false }
+    guard request == self.request, message.count <= HeldAnswer.longest else { return false }
     self.request = nil
     self.given = given
     count = HeldAnswer.headerSize + message.count
@@ -73,7 +64,6 @@ struct HeldAnswer: ~Copyable {
   /// back if that was refused.
   @inline(__always)
   mutating func end(_ send: (UnsafeRawBufferPointer) -> Bool) -> Given? {
-    thread.store(0, ordering: .relaxed)
     request = nil
     guard count > 0 else { return nil }
     let answer = UnsafeRawBufferPointer(start: memory, count: count)

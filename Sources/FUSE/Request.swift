@@ -102,7 +102,9 @@ public struct Request: ~Copyable, @unchecked Sendable {
   ) {
     let session = session(of: raw)
     session._withUnsafeGuaranteedRef {
-      if $0.held.take(raw, error: error, message, given) { return fuse_reply_none(raw) }
+      if $0.isProcessedHere, $0.held.take(raw, error: error, message, given) {
+        return fuse_reply_none(raw)
+      }
       let status =
         error == 0
         ? fuse_reply_buf(raw, message.characters, message.count) : fuse_reply_err(raw, error)

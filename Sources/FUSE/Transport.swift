@@ -34,7 +34,10 @@ enum Transport {
   static func write(_ answer: UnsafeRawBufferPointer, to session: Session) -> Bool {
     var piece = iovec(
       iov_base: UnsafeMutableRawPointer(mutating: answer.baseAddress), iov_len: answer.count)
-    return write(&piece, 1, to: session, session.descriptor) >= 0
+    guard write(&piece, 1, to: session, session.descriptor) < 0 else { return true }
+    // As libfuse says it of those that it sends.
+    if errno != ENOENT { StandardError.write("fuse: writing device: \(Errno.last)\n") }
+    return false
   }
 
   @inline(__always)

@@ -123,17 +123,13 @@ struct ReadPastCacheTests {
     }
   }
 
-  @Test func whoAsksForNoCacheHasNone() throws {
+  @Test func whoReadsAgainHasTheCache() throws {
     try withMount(Self.script) { mount in
-      let file = try mount.open("file", O_RDONLY | __O_DIRECT)
-      let page = UnsafeMutableRawBufferPointer.allocate(byteCount: 4096, alignment: 4096)
-      defer { page.deallocate() }
-      for offset in [0, 0, 4096, 1 << 20, 2 << 20] {
-        let expected = Self.content.dropFirst(offset).prefix(4096)
-        #expect(pread(file.descriptor, page.baseAddress, page.count, offset) == expected.count)
-        #expect(page.prefix(expected.count).elementsEqual(expected))
-      }
-      #expect(mount.output == "4096@0\n4096@0\n4096@4096\n992@1048576\n")
+      try #expect(!staysCached(mount, "file"))
+      let file = try mount.open("file", O_RDONLY)
+      for _ in 0..<20 { try #expect(file.read(Self.large, at: Self.large).count == Self.large) }
+      try file.close()
+      try #expect(pass(mount) != Self.asked(by: Self.large))
     }
   }
 
@@ -159,6 +155,54 @@ struct ReadPastCacheTests {
       try mount.truncate("file", 1000)
       try #expect(read(Self.large) == 0)
       try #expect(reader.read(Self.large, at: 0) == Array(Self.content.prefix(1000)))
+    }
+  }
+
+  /// Attributes that the kernel would have believed are not asked for at the end either.
+  @Test func attributesAreAskedForAsElsewhere() throws {
+    func asked(_ timeout: Double) throws -> Int {
+      let counting = """
+        class Pieces
+          alias getattr on_getattr
+          def on_getattr = $stderr.print(@path == "/file" ? "?" : "") || getattr
+        end
+        FUSE.entry_timeout = FUSE.attr_timeout = \(timeout)
+        FUSE.run Pieces
+        """
+      return try withMount(.source(Self.pieces + "\n" + counting), reports: true) { mount in
+        for _ in 0..<3 { try pass(mount) }
+        let file = try mount.open("file", O_RDONLY)
+        let before = mount.log.count
+        while try !file.read(300_000).isEmpty {}
+        return mount.log.count - before
+      }
+    }
+    try #expect(asked(60) == 0)
+    try #expect(asked(0) == 2)
+  }
+
+  /// One content from beginning to end, as on_read_all has it.
+  @Test func aWholeContentIsNotTorn() throws {
+    let script = """
+      class Whole
+        CONTENTS = ["a" * 500_000, "b" * 200_000]
+        def initialize(path) = @path = path
+        def on_getattr = @path == "/" ? FUSE::Stat.directory : FUSE::Stat.file(CONTENTS[0].size)
+        def on_read_all = CONTENTS[0]
+        def on_chmod(mode) = CONTENTS.reverse! && 0
+      end
+      FUSE.attr_timeout = 0
+      FUSE.run Whole
+      """
+    try withMount(.source(script)) { mount in
+      for _ in 0..<3 { try #expect(mount.bytes("file").count == 500_000) }
+      let file = try mount.open("file", O_RDONLY)
+      var content = try file.read(Self.large)
+      try mount.chmod("file", 0o600)
+      try #expect(mount.stat("file").st_size == 200_000)
+      while case let piece = try file.read(Self.large), !piece.isEmpty { content += piece }
+      #expect(content == [UInt8](repeating: 97, count: 500_000))
+      try #expect(mount.bytes("file") == [UInt8](repeating: 98, count: 200_000))
     }
   }
 

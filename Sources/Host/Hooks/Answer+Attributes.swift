@@ -167,6 +167,10 @@ extension Host {
     attributes.atime = stat.atime ?? node.accessed ?? mtime
     attributes.ctime = stat.ctime ?? mtime
     node.attributes = attributes
+    if options.attributeTimeout > 0 {
+      let nanoseconds = UInt64(min(options.attributeTimeout, 1e9) * 1e9)
+      node.believedUntil = monotonicNanoseconds() + nanoseconds
+    }
     return attributes
   }
 }

@@ -208,6 +208,7 @@ extension Host {
   func changedAttributes(_ node: Node) {
     changes += 1
     node.lastChange = changes
+    node.believedUntil = 0
   }
 
   /// A handle's object as the argument of a hook.

@@ -18,29 +18,47 @@ extension Host {
     let handle = handles[file.handle]
     turn.file = file
     turn.readSince = handle?.reading.begin(size) ?? 0
-    if let draft = node.draft {
-      // Somebody is writing the whole content anew: that is what there is to read.
-      return draft.content.withUnsafeBytes { content in
-        answer(turn, with: cut(content, size, offset))
-      }
+    if let handle, handle.reading.isPastCache {
+      readToEnd(turn, node, size, offset, handle)
+    } else {
+      read(turn, node, size, offset, handle)
     }
-    guard let handle, handle.reading.isPastCache, !node.hasUnknownSize,
-      Int64(size) > (node.attributes?.size ?? 0) - offset
-    else { return read(turn, node, size, offset, handle) }
-    // Past its cache the kernel does not look where the file ends.
-    attributes(of: node, in: turn) { [self] attributes throws(Errno) in
-      guard let attributes else { throw Errno(ENOENT) }
+  }
+
+  /// Reads a piece past the kernel's cache, where the kernel does not look where the file ends. The host
+  /// does as it would: it asks for attributes that are not to be believed any more.
+  private func readToEnd(
+    _ turn: Turn, _ node: Node, _ size: Int, _ offset: Int64, _ handle: OpenHandle
+  ) {
+    func read(_ attributes: Attributes) {
       let rest = node.hasUnknownSize ? Int64(size) : min(attributes.size - offset, Int64(size))
       guard rest > 0 else {
         return answer(turn, with: UnsafeRawBufferPointer(start: nil, count: 0))
       }
-      read(turn, node, Int(rest), offset, handle)
+      self.read(turn, node, Int(rest), offset, handle)
+    }
+    let isCutAnyway = node.draft != nil || handle.snapshot != nil && offset > 0
+    if isCutAnyway || Int64(size) <= (node.attributes?.size ?? 0) - offset {
+      return self.read(turn, node, size, offset, handle)
+    }
+    if let attributes = node.attributes, monotonicNanoseconds() < node.believedUntil {
+      return read(attributes)
+    }
+    attributes(of: node, in: turn) { attributes throws(Errno) in
+      guard let attributes else { throw Errno(ENOENT) }
+      read(attributes)
     }
   }
 
   private func read(
     _ turn: Turn, _ node: Node, _ size: Int, _ offset: Int64, _ handle: OpenHandle?
   ) {
+    if let draft = node.draft {
+      // Somebody is writing the whole content anew: that is what there is to read.
+      return draft.content.withUnsafeBytes { content in
+        answer(turn, with: cut(content, size, offset))
+      }
+    }
     turn.range = (offset, size)
     // No more is captured than the host, here and in write.
     call(

@@ -141,8 +141,10 @@ final class Node {
 
   /// The script's object for it.
   var instance: VM.Root?
-  /// What the script last said of it, as the kernel was told.
+  /// What the script last said of it, as the kernel was told, and until when the kernel believes that,
+  /// on the monotonic clock.
   var attributes: Attributes?
+  var believedUntil: UInt64 = 0
   /// The inode number under which the tree knows it, on mounts with use_ino.
   var shownInode: UInt64?
   /// The script gave no size, so reads go past the kernel's cache, and the size is found by reading.

@@ -3,14 +3,15 @@ import Glibc
 /// How a file is read: in large pieces, by a script that has them at hand, or otherwise.
 ///
 /// A large piece gets to its reader several times as fast past the kernel's cache. In all other cases the
-/// cache is better: it asks for many small pieces at once, and for the next ones while the reader is busy
-/// with those it has. So whoever opens a file is expected to read it as those before did; each time that
+/// cache is better: it asks for many small pieces at once, for the next ones while the reader is busy with
+/// those it has, and only once for what is read again. So whoever opens a file is expected to read it as those before did; each time that
 /// proves wrong, twice as many have to do so until it is expected again.
 struct ReadingHabit {
   /// What one open file shows of it.
   struct Signs {
-    /// Whether it is read past the cache: only then each piece is what the reader asked for. The cache
-    /// makes pieces of its own, and tells by the first alone how large the reader's are.
+    /// Whether it is read past the cache. Only then pieces are what the reader asked for, unless it has
+    /// the file mapped; the cache makes pieces of its own, of which the first tells best how large the
+    /// reader's are: never less than they, and up to four times as much.
     var isPastCache = false
     private var pieces = 0
     private var bytes = 0
@@ -32,10 +33,12 @@ struct ReadingHabit {
       if monotonicNanoseconds() - beginning > ReadingHabit.slow { slow += 1 }
     }
 
-    /// nil where nothing was read.
-    fileprivate var speakForTheCache: Bool? {
+    /// Whether the cache would be better for a file of that size; nil where nothing was read.
+    fileprivate func speakForTheCache(_ size: Int64) -> Bool? {
+      guard reads > 0 else { return nil }
+      let isReadAgain = Int64(bytes) / 2 > max(size, Int64(ReadingHabit.large))
       // By their number, not by all of their time: any one may have been held up by other programs.
-      reads == 0 ? nil : bytes < pieces * ReadingHabit.large || slow * 2 >= reads
+      return bytes < pieces * ReadingHabit.large || slow * 2 >= reads || isReadAgain
     }
   }
 
@@ -57,9 +60,9 @@ struct ReadingHabit {
   /// Whether who opens the file now is expected to be better off without the cache.
   var isPastCache: Bool { inARow >= convincing }
 
-  /// An open file is closed.
-  mutating func closed(_ signs: Signs) {
-    guard let cached = signs.speakForTheCache else { return }
+  /// An open file of so many bytes is closed.
+  mutating func closed(_ signs: Signs, size: Int64) {
+    guard let cached = signs.speakForTheCache(size) else { return }
     if cached {
       inARow = 0
       if signs.isPastCache { convincing = min(convincing * 2, 1 << 30) }
