@@ -2,10 +2,11 @@ import Glibc
 
 /// How a file is read: in large pieces, by a script that has them at hand, or otherwise.
 ///
-/// A large piece gets to its reader several times as fast past the kernel's cache. In all other cases the
-/// cache is better: it asks for many small pieces at once, for the next ones while the reader is busy with
-/// those it has, and only once for what is read again. So whoever opens a file is expected to read it as those before did; each time that
-/// proves wrong, twice as many have to do so until it is expected again.
+/// A large piece gets to its reader several times as fast past the kernel's cache. In all other cases
+/// the cache is better: it asks for many small pieces at once, for the next ones while the reader is
+/// busy with those it has, and only once for what is read again. So whoever opens a file is expected to
+/// read it as those before did; each time that proves wrong, twice as many have to do so until it is
+/// expected again.
 struct ReadingHabit {
   /// What one open file shows of it.
   struct Signs {
