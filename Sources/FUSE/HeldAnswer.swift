@@ -23,9 +23,10 @@ struct HeldAnswer: ~Copyable {
   /// The request that is being processed and the number that it has in the kernel.
   private var request: fuse_req_t?
   private var number: UInt64 = 0
-  /// The answer as the kernel wants it, and how long it is, in bytes; 0 for none.
+  /// The answer as the kernel wants it, and how long it is, in bytes; 0 for none. It begins with a page,
+  /// so that a short one lies in one: the kernel pins each.
   private let memory = UnsafeMutableRawPointer.allocate(
-    byteCount: headerSize + longest, alignment: MemoryLayout<UInt64>.alignment)
+    byteCount: headerSize + longest, alignment: longest)
   private var count = 0
   private var given = Given()
 
