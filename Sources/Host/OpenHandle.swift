@@ -31,6 +31,7 @@ final class OpenHandle {
     self.node = node
     self.flags = flags
     self.object = object
+    reading.isDirect = flags & Linux.direct != 0
   }
 }
 

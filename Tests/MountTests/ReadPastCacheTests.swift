@@ -133,6 +133,32 @@ struct ReadPastCacheTests {
     }
   }
 
+  /// What the script is asked for by one read of 2 MiB with O_DIRECT, on its own and behind others.
+  private func directly(_ mount: Mount, _ name: Name) throws -> [[String]] {
+    let pages = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 << 20, alignment: 4096)
+    defer { pages.deallocate() }
+    return try (0..<3).map { _ in
+      let before = mount.output.count
+      let file = try mount.open(name, O_RDONLY | __O_DIRECT)
+      #expect(pread(file.descriptor, pages.baseAddress, pages.count, 0) == Self.size)
+      #expect(pages.prefix(Self.size).elementsEqual(Self.content))
+      #expect(pread(file.descriptor, pages.baseAddress, 4096, 1 << 20) == 992)
+      #expect(pread(file.descriptor, pages.baseAddress, 4096, 2 << 20) == 0)
+      try file.close()
+      return mount.output.dropFirst(before).split(separator: "\n").map(String.init)
+    }
+  }
+
+  /// Pieces of a MiB that the kernel sends at once where the script takes its time.
+  @Test func whoAsksForNoCacheHasNone() throws {
+    try withMount(Self.script) { mount in
+      let kernels = ["1048576@0", "1048576@1048576", "4096@1048576"]
+      let hosts = ["1048576@0", "992@1048576", "992@1048576"]
+      try #expect(directly(mount, "slow") == [kernels, kernels, kernels])
+      try #expect(directly(mount, "file") == [kernels, hosts, hosts])
+    }
+  }
+
   // MARK: The same file to everybody
 
   /// A file that is opened past the cache from now on.

@@ -156,13 +156,11 @@ extension Host {
   private static let pageSize = Int(getpagesize())
 
   /// Whether who opened a file for reading only is to read past the kernel's cache. The file can be mapped
-  /// all the same. Who opens with O_DIRECT does so anyway, with large pieces cut into several at once.
+  /// all the same.
   private func isReadPastCache(_ node: Node, _ flags: Int32) -> Bool {
-    Host.mayShowHabit(flags) && node.readingHabit.isPastCache
+    flags & O_ACCMODE == O_RDONLY
+      && node.readingHabit.isPastCache(direct: flags & Linux.direct != 0)
       && session?.connection?.mapsDirectIO == true
-  }
-  private static func mayShowHabit(_ flags: Int32) -> Bool {
-    flags & (O_ACCMODE | Linux.direct) == O_RDONLY
   }
 
   /// kernel_cache keeps what is cached; auto_cache does while size and mtime are what they were.
@@ -222,7 +220,7 @@ extension Host {
     let node = handle.node
     node.holds -= 1
     node.openFiles -= 1
-    if Host.mayShowHabit(handle.flags) {
+    if handle.flags & O_ACCMODE == O_RDONLY {
       node.readingHabit.closed(handle.reading, size: node.attributes?.size ?? 0)
     }
     if handle.largestPiece > 0 { node.isWrittenInPages = handle.largestPiece <= Host.pageSize }

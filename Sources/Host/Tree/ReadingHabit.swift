@@ -7,6 +7,9 @@ import Glibc
 /// busy with those it has, and only once for what is read again. So whoever opens a file is expected to
 /// read it as those before did; each time that proves wrong, twice as many have to do so until it is
 /// expected again.
+///
+/// Who opens with O_DIRECT wants no cache. The kernel's own way to do that is made for disks: it cuts a
+/// large read into pieces that it asks for at once, which is good for scripts that take their time.
 struct ReadingHabit {
   /// What one open file shows of it.
   struct Signs {
@@ -14,6 +17,8 @@ struct ReadingHabit {
     /// the file mapped; the cache makes pieces of its own, of which the first tells best how large the
     /// reader's are: never less than they, and up to four times as much.
     var isPastCache = false
+    /// Whether it was opened with O_DIRECT.
+    var isDirect = false
     private var pieces = 0
     private var bytes = 0
     private var slow = 0
@@ -26,7 +31,7 @@ struct ReadingHabit {
         bytes += size
       }
       reads += 1
-      return size >= ReadingHabit.large ? monotonicNanoseconds() : 0
+      return isDirect || size >= ReadingHabit.large ? monotonicNanoseconds() : 0
     }
 
     /// The script has answered a piece.
@@ -34,17 +39,19 @@ struct ReadingHabit {
       if monotonicNanoseconds() - beginning > ReadingHabit.slow { slow += 1 }
     }
 
-    /// Whether the cache would be better for a file of that size; nil where nothing was read.
-    fileprivate func speakForTheCache(_ size: Int64) -> Bool? {
-      guard reads > 0 else { return nil }
+    fileprivate var isRead: Bool { reads > 0 }
+    /// By their number, not by all of their time: any one may have been held up by other programs.
+    fileprivate var isQuick: Bool { slow * 2 < reads }
+    /// Whether the cache would be better for a file of that size.
+    fileprivate func speakForTheCache(_ size: Int64) -> Bool {
       let isReadAgain = Int64(bytes) / 2 > max(size, Int64(ReadingHabit.large))
-      // By their number, not by all of their time: any one may have been held up by other programs.
-      return bytes < pieces * ReadingHabit.large || slow * 2 >= reads || isReadAgain
+      return bytes < pieces * ReadingHabit.large || isReadAgain || !isQuick
     }
   }
 
   private var inARow: Int32 = 0
   private var convincing: Int32 = 1
+  private var isQuick = false
 
   /// What a large piece is, in bytes: `cat`, `cp` and `dd` with a large block size read such.
   private static let large = 128 << 10
@@ -58,13 +65,16 @@ struct ReadingHabit {
     private static let patience: UInt64 = 1
   #endif
 
-  /// Whether who opens the file now is expected to be better off without the cache.
-  var isPastCache: Bool { inARow >= convincing }
+  /// Whether who opens the file now, with O_DIRECT or without, is expected to be better off past the
+  /// cache.
+  func isPastCache(direct: Bool) -> Bool { direct ? isQuick : inARow >= convincing }
 
   /// An open file of so many bytes is closed.
   mutating func closed(_ signs: Signs, size: Int64) {
-    guard let cached = signs.speakForTheCache(size) else { return }
-    if cached {
+    guard signs.isRead else { return }
+    if signs.isDirect {
+      isQuick = signs.isQuick
+    } else if signs.speakForTheCache(size) {
       inARow = 0
       if signs.isPastCache { convincing = min(convincing * 2, 1 << 30) }
     } else {
