@@ -75,6 +75,16 @@ struct ReadPastCacheTests {
     return pieces.count { $0.hasSuffix("@0") } == 1
   }
 
+  /// Whether passes leave the content with the kernel. It stays open, as the kernel is free to forget a
+  /// file that nobody uses.
+  private func keepsCache(_ mount: Mount, _ name: Name) throws -> Bool {
+    let user = try mount.open(name, O_RDONLY)
+    for _ in 0..<2 { try pass(mount, name) }
+    let asked = try pass(mount, name)
+    try user.close()
+    return asked.isEmpty
+  }
+
   private static let script = Script.source(pieces + "\nFUSE.run Pieces")
 
   @Test func largePiecesArriveAsTheyWereAskedFor() throws {
@@ -106,18 +116,15 @@ struct ReadPastCacheTests {
   @Test func whoWantsTheCacheHasIt() throws {
     try withMount(Self.script) { mount in
       try #expect(staysCached(mount, "cached"))
-      try pass(mount, "kept")
-      try #expect(pass(mount, "kept") == [])
+      try #expect(keepsCache(mount, "kept"))
     }
     for setting in ["kernel_cache", "auto_cache", "writeback_cache"] {
       try withMount(.source(Self.pieces + "\nFUSE.\(setting) = true\nFUSE.run Pieces")) { mount in
-        try pass(mount)
         // The first two keep it from one open file to the next.
         if setting == "writeback_cache" {
           try #expect(staysCached(mount, "file"))
         } else {
-          try pass(mount)
-          try #expect(pass(mount) == [], "\(setting)")
+          try #expect(keepsCache(mount, "file"), "\(setting)")
         }
       }
     }
