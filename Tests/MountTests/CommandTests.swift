@@ -53,6 +53,18 @@ import Testing
     }
   }
 
+  /// A child has what is open until it executes another program.
+  @Test(arguments: User.all) func aFileThatIsHeldForAMomentIsNotInUse(_ user: User) throws {
+    try withMount(.source(Self.one + "FUSE.run One"), as: user) { mount in
+      let reader = try Program(
+        ["sh", "-c", "exec < '\(mount.path)/file'; echo open; read line; sleep 0.05"], as: user)
+      #expect(eventually { reader.output == "open\n" })
+      mount.program.signal(SIGINT)
+      #expect(mount.program.wait() == .exited(0))
+      #expect(!mount.isLive)
+    }
+  }
+
   // MARK: The background
 
   /// Runs fusuma to the end of its first process, lets `body` look into the mount, and unmounts.

@@ -111,9 +111,24 @@ struct MountPoint {
     return directory == "/" ? "/" + name : directory + "/" + name
   }
 
-  /// Unmounts as anybody else would: fails with EBUSY while a file is open. To be called on a thread
+  /// Unmounts as anybody else would: fails with EBUSY where a file stays open. To be called on a thread
   /// of its own, as the kernel may have something to ask of the filesystem before it goes.
+  ///
+  /// A file may be held for no more than a moment: by a child of whoever has closed it, for one, that is
+  /// about to execute another program.
   static func unmount(_ path: String) -> Int32 {
+    for _ in 0..<attempts {
+      let number = tryToUnmount(path)
+      if number != EBUSY { return number }
+      usleep(pause)
+    }
+    return tryToUnmount(path)
+  }
+  /// How often that is tried again, and after how many microseconds.
+  private static let attempts = 10
+  private static let pause: UInt32 = 30_000
+
+  private static func tryToUnmount(_ path: String) -> Int32 {
     if umount2(path, 0) == 0 { return 0 }
     let number = errno
     if number != EPERM { return number }
