@@ -66,8 +66,8 @@ static inline int cfuse_memory_file(void) {
 }
 
 /*
- * read(2), write(2) and writev(2) of /dev/fuse. In a program with threads glibc's own are wrapped into what
- * pthread_cancel(3) needs, two atomic exchanges a call; no thread here is ever cancelled.
+ * read(2), write(2) and writev(2) of /dev/fuse. In a program with threads glibc's own are wrapped into
+ * what pthread_cancel(3) needs, two atomic exchanges a call; no thread here is ever cancelled.
  */
 static inline ssize_t cfuse_read(int descriptor, void *_Nullable buffer, size_t size) {
   return syscall(SYS_read, descriptor, buffer, size);

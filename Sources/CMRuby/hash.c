@@ -8,12 +8,10 @@
 
 #include <mruby/hash.h>
 
-static bool is_table(mrb_value hash) { return RHASH(hash)->flags & MRB_HASH_HT; }
-
 static mrb_value store(mrb_state *mrb, mrb_value self) {
   mrb_value key, value;
   mrb_get_args(mrb, "oo", &key, &value);
-  bool known = is_table(self) && mrb_hash_key_p(mrb, self, key);
+  bool known = (RHASH(self)->flags & MRB_HASH_HT) && mrb_hash_key_p(mrb, self, key);
   mrb_int size = mrb_hash_size(mrb, self);
   mrb_hash_set(mrb, self, key, value);
   // Of a key that is there twice it keeps the first place and the last value.

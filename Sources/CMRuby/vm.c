@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-static mrb_value make_containers(mrb_state *mrb, void *data) {
+static mrb_value prepare(mrb_state *mrb, void *data) {
   cmr_vm *vm = data;
   cmr_mend_hash(mrb);
   vm->roots = mrb_ary_new(mrb);
@@ -34,7 +34,7 @@ cmr_vm *cmr_open(cmr_dispatch dispatch, void *context) {
   }
   vm->mrb->ud = vm;
   int arena = mrb_gc_arena_save(vm->mrb);
-  cmr_result made = cmr_guard(vm, make_containers, vm);
+  cmr_result made = cmr_guard(vm, prepare, vm);
   mrb_gc_arena_restore(vm->mrb, arena);
   if (made.raised) {
     cmr_close(vm);

@@ -14,6 +14,9 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable, CustomStringCo
   /// Takes a number such as `EACCES`.
   public init(_ number: Int32) { rawValue = number }
 
+  /// The largest number that the kernel takes from a filesystem; those above are its own.
+  public static let largest: Int32 = 511
+
   /// What the last failed call of the C library left behind on this thread.
   public static var last: Errno { Errno(Glibc.errno) }
 

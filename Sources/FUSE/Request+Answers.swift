@@ -14,11 +14,9 @@ extension Request {
 
   /// Answers with an error; one that the kernel has no number for is ERANGE. See fuse_reply_err(3).
   public consuming func fail(_ error: Errno) {
-    let isKnown = 0...Request.largestError ~= error.rawValue
+    let isKnown = 0...Errno.largest ~= error.rawValue
     Request.send(handOver(), error: isKnown ? error.rawValue : ERANGE)
   }
-  /// What is above is the kernel's own affair, and would be no answer.
-  private static let largestError: Int32 = 511
 
   /// Answers with the file that was found or made; a look-up that the kernel will forget later.
   ///

@@ -54,8 +54,6 @@ public final class Session {
   var held = HeldAnswer()
   /// Whether the answer to the kernel's first request is about to pass `Transport`.
   var isAnsweringInit = false
-  /// The bits FUSE_* that are added to it.
-  private(set) var added: UInt64 = 0
   /// Whether the peer is not the kernel but speaks over a socket.
   private(set) var isSocket = false
   private var isMounted = false
@@ -228,11 +226,11 @@ public final class Session {
     }
     info.pointee.max_read = settings.maxRead
     info.pointee.time_gran = settings.timeGranularity
-    added = settings.added & receivedInitFlags
+    let kernelFlags = receivedInitFlags
     let connection = Connection(
       major: info.pointee.proto_major, minor: info.pointee.proto_minor,
-      kernelFlags: receivedInitFlags, offered: offered, wanted: wanted,
-      mapsDirectIO: added & FUSE_DIRECT_IO_ALLOW_MMAP != 0,
+      kernelFlags: kernelFlags, offered: offered, wanted: wanted,
+      mapsDirectIO: settings.added & kernelFlags & FUSE_DIRECT_IO_ALLOW_MMAP != 0,
       maxWrite: info.pointee.max_write, maxReadahead: info.pointee.max_readahead)
     self.connection = connection
     isAnsweringInit = true

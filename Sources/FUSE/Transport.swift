@@ -72,7 +72,7 @@ enum Transport {
 extension Session {
   /// Adds to the answer to INIT what libfuse 3.14 has no words for; no harm where it has.
   fileprivate func amendInit(_ pieces: UnsafeMutableBufferPointer<iovec>) {
-    guard pieces.count > 1, let memory = pieces[1].iov_base else { return }
+    guard let connection, pieces.count > 1, let memory = pieces[1].iov_base else { return }
     func add(_ bits: UInt64, to field: KeyPath<fuse_init_out, UInt32>) {
       guard let offset = MemoryLayout<fuse_init_out>.offset(of: field),
         pieces[1].iov_len >= offset + MemoryLayout<UInt32>.size
@@ -80,6 +80,7 @@ extension Session {
       (memory + offset).assumingMemoryBound(to: UInt32.self).pointee |=
         UInt32(truncatingIfNeeded: bits)
     }
+    let added = settings.added & connection.kernelFlags
     let second = added >> 32
     add(second == 0 ? added : added | UInt64(FUSE_INIT_EXT), to: \.flags)
     add(second, to: \.flags2)

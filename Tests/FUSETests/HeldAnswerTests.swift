@@ -46,37 +46,25 @@ private final class Looking: Operations {
     afterAnswer()
   }
 
+  /// Lets another thread answer meanwhile.
   func statfs(_ request: consuming Request, node: NodeID) {
-    let box = Box(request)
-    let thread = Thread { box.request.take()?.fail(Errno(ENOSPC)) }
-    thread.join()
+    var thread = pthread_t()
+    pthread_create(
+      &thread, nil,
+      { box in
+        guard let box else { return nil }
+        Unmanaged<Box>.fromOpaque(box).takeRetainedValue().request.take()?.fail(Errno(ENOSPC))
+        return nil
+      }, Unmanaged.passRetained(Box(request)).toOpaque())
+    pthread_join(thread, nil)
     afterAnswer()
   }
 
-  /// Hands a request to another thread.
-  private final class Box: @unchecked Sendable {
+  /// Hands a request over.
+  private final class Box {
     var request: Request?
     init(_ request: consuming Request) { self.request = consume request }
   }
-}
-
-/// A thread that runs a closure once.
-private struct Thread {
-  private var id = pthread_t()
-
-  init(_ body: @escaping @Sendable () -> Void) {
-    let work = Unmanaged.passRetained(body as AnyObject)
-    pthread_create(
-      &id, nil,
-      { work in
-        guard let work else { return nil }
-        let body = Unmanaged<AnyObject>.fromOpaque(work).takeRetainedValue()
-        (body as? @Sendable () -> Void)?()
-        return nil
-      }, work.toOpaque())
-  }
-
-  func join() { pthread_join(id, nil) }
 }
 
 @Suite struct HeldAnswerTests {

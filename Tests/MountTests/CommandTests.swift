@@ -39,30 +39,29 @@ import Testing
     }
   }
 
-  @Test(arguments: User.all) func aSignalUnmountsAlsoWhileAFileIsOpen(_ user: User) throws {
+  /// Interrupts a mount while a shell has a file of it open, until it is through with some commands.
+  private func interrupted(_ user: User, whileHeldBy commands: String) throws -> (
+    path: String, log: String
+  ) {
     try withMount(.source(Self.one + "FUSE.run One"), as: user, reports: true) { mount in
       let reader = try Program(
-        ["sh", "-c", "exec < '\(mount.path)/file'; echo open; sleep 30"], as: user)
+        ["sh", "-c", "exec < '\(mount.path)/file'; echo open; \(commands)"], as: user)
       #expect(eventually { reader.output == "open\n" })
       mount.program.signal(SIGINT)
       #expect(mount.program.wait() == .exited(0))
       #expect(!mount.isLive)
-      #expect(
-        mount.log
-          == "fusuma: \(mount.path) is in use: unmounted lazily, files open there are lost\n")
+      return (mount.path, mount.log)
     }
+  }
+
+  @Test(arguments: User.all) func aSignalUnmountsAlsoWhileAFileIsOpen(_ user: User) throws {
+    let (path, log) = try interrupted(user, whileHeldBy: "sleep 30")
+    #expect(log == "fusuma: \(path) is in use: unmounted lazily, files open there are lost\n")
   }
 
   /// A child has what is open until it executes another program.
   @Test(arguments: User.all) func aFileThatIsHeldForAMomentIsNotInUse(_ user: User) throws {
-    try withMount(.source(Self.one + "FUSE.run One"), as: user) { mount in
-      let reader = try Program(
-        ["sh", "-c", "exec < '\(mount.path)/file'; echo open; read line; sleep 0.05"], as: user)
-      #expect(eventually { reader.output == "open\n" })
-      mount.program.signal(SIGINT)
-      #expect(mount.program.wait() == .exited(0))
-      #expect(!mount.isLive)
-    }
+    try #expect(interrupted(user, whileHeldBy: "read line; sleep 0.05").log == "")
   }
 
   // MARK: The background

@@ -46,18 +46,23 @@ struct ReadPastCacheTests {
   private static let content = (0..<size).map { Array("0123456789abcdef".utf8)[$0 % 16] }
   private static let large = 128 << 10
 
+  /// The pieces that the script is asked for while `body` runs.
+  private func asked(_ mount: Mount, _ body: () throws -> Void) rethrows -> [String] {
+    let before = mount.output.count
+    try body()
+    return mount.output.dropFirst(before).split(separator: "\n").map(String.init)
+  }
+
   /// Reads a file from its beginning to its end; answers the pieces that the script was asked for.
   @discardableResult
   private func pass(_ mount: Mount, _ name: Name = "file", pieces size: Int = large) throws
     -> [String]
   {
-    let before = mount.output.count
-    let file = try mount.open(name, O_RDONLY)
-    var content: [UInt8] = []
-    while case let piece = try file.read(size), !piece.isEmpty { content += piece }
-    try file.close()
-    #expect(content == Self.content)
-    return mount.output.dropFirst(before).split(separator: "\n").map(String.init)
+    try asked(mount) {
+      let file = try mount.open(name, O_RDONLY)
+      try #expect(file.rest(pieces: size) == Self.content)
+      try file.close()
+    }
   }
 
   /// What a pass past the cache asks for: what the reader does, and nothing behind the file's end.
@@ -68,10 +73,10 @@ struct ReadPastCacheTests {
   /// Whether two passes in a row, both in large pieces, leave the file with the cache.
   private func staysCached(_ mount: Mount, _ name: Name) throws -> Bool {
     for _ in 0..<2 { try pass(mount, name) }
-    let before = mount.output.count
-    let file = try mount.open(name, O_RDONLY)
-    for _ in 0..<2 { try #expect(file.read(Self.large, at: 0).count == Self.large) }
-    let pieces = mount.output.dropFirst(before).split(separator: "\n")
+    let pieces = try asked(mount) {
+      let file = try mount.open(name, O_RDONLY)
+      for _ in 0..<2 { try #expect(file.read(Self.large, at: 0).count == Self.large) }
+    }
     return pieces.count { $0.hasSuffix("@0") } == 1
   }
 
@@ -145,14 +150,14 @@ struct ReadPastCacheTests {
     let pages = UnsafeMutableRawBufferPointer.allocate(byteCount: 2 << 20, alignment: 4096)
     defer { pages.deallocate() }
     return try (0..<3).map { _ in
-      let before = mount.output.count
-      let file = try mount.open(name, O_RDONLY | __O_DIRECT)
-      #expect(pread(file.descriptor, pages.baseAddress, pages.count, 0) == Self.size)
-      #expect(pages.prefix(Self.size).elementsEqual(Self.content))
-      #expect(pread(file.descriptor, pages.baseAddress, 4096, 1 << 20) == 992)
-      #expect(pread(file.descriptor, pages.baseAddress, 4096, 2 << 20) == 0)
-      try file.close()
-      return mount.output.dropFirst(before).split(separator: "\n").map(String.init)
+      try asked(mount) {
+        let file = try mount.open(name, O_RDONLY | __O_DIRECT)
+        #expect(pread(file.descriptor, pages.baseAddress, pages.count, 0) == Self.size)
+        #expect(pages.prefix(Self.size).elementsEqual(Self.content))
+        #expect(pread(file.descriptor, pages.baseAddress, 4096, 1 << 20) == 992)
+        #expect(pread(file.descriptor, pages.baseAddress, 4096, 2 << 20) == 0)
+        try file.close()
+      }
     }
   }
 
@@ -233,7 +238,7 @@ struct ReadPastCacheTests {
       var content = try file.read(Self.large)
       try mount.chmod("file", 0o600)
       try #expect(mount.stat("file").st_size == 200_000)
-      while case let piece = try file.read(Self.large), !piece.isEmpty { content += piece }
+      content += try file.rest()
       #expect(content == [UInt8](repeating: 97, count: 500_000))
       try #expect(mount.bytes("file") == [UInt8](repeating: 98, count: 200_000))
     }
@@ -241,29 +246,24 @@ struct ReadPastCacheTests {
 
   @Test(arguments: [MAP_SHARED, MAP_PRIVATE]) func itCanBeMapped(_ kind: Int32) throws {
     try withReader { mount, reader in
-      let start = try #require(mmap(nil, Self.size, PROT_READ, kind, reader.descriptor, 0))
-      try #require(start != MAP_FAILED)
-      defer { munmap(start, Self.size) }
-      let mapped = UnsafeRawBufferPointer(start: start, count: Self.size)
-      #expect(mapped.elementsEqual(Self.content))
-      try #expect(reader.read(Self.large, at: 0) == Array(Self.content.prefix(Self.large)))
+      try reader.withMapping(Self.size, PROT_READ, kind) { mapped in
+        #expect(mapped.elementsEqual(Self.content))
+        try #expect(reader.read(Self.large, at: 0) == Array(Self.content.prefix(Self.large)))
+      }
     }
   }
 
   @Test func whatIsWrittenThroughAMappingIsRead() throws {
     try withReader { mount, reader in
       let writer = try mount.open("file", O_RDWR)
-      let start = try #require(
-        mmap(nil, Self.size, PROT_READ | PROT_WRITE, MAP_SHARED, writer.descriptor, 0))
-      try #require(start != MAP_FAILED)
-      defer { munmap(start, Self.size) }
       var expected = Self.content
-      for offset in [0, 5000, 700_000, Self.size - 1] {
-        start.storeBytes(of: 33, toByteOffset: offset, as: UInt8.self)
-        expected[offset] = 33
-        try #expect(
-          reader.read(2 << 20, at: offset / 4096 * 4096)
-            == Array(expected[(offset / 4096 * 4096)...]))
+      try writer.withMapping(Self.size, PROT_READ | PROT_WRITE) { mapped in
+        for offset in [0, 5000, 700_000, Self.size - 1] {
+          mapped[offset] = 33
+          expected[offset] = 33
+          let page = offset / 4096 * 4096
+          try #expect(reader.read(2 << 20, at: page) == Array(expected[page...]))
+        }
       }
       try writer.write("written", at: 100)
       try #expect(reader.read(7, at: 100) == Array("written".utf8))

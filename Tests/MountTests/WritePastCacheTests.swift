@@ -120,23 +120,12 @@ import Testing
 
   // MARK: Who reads meanwhile
 
-  /// The bytes of a file that is mapped while `body` runs.
-  private func withMapping(
-    of file: OpenFile, _ count: Int, _ body: (UnsafeRawBufferPointer) throws -> Void
-  ) throws {
-    guard let start = mmap(nil, count, PROT_READ, MAP_SHARED, file.descriptor, 0),
-      start != MAP_FAILED
-    else { throw SystemError() }
-    defer { munmap(start, count) }
-    try body(UnsafeRawBufferPointer(start: start, count: count))
-  }
-
   @Test func whoHadItCachedSeesWhatIsWritten() throws {
     try withMount(Self.script) { mount in
       var expected = [UInt8](repeating: 111, count: 300_000)
       try mount.write("file", expected)
       let reader = try mount.open("file", O_RDONLY)
-      try withMapping(of: reader, expected.count) { mapped in
+      try reader.withMapping(expected.count) { mapped in
         #expect(Array(mapped) == expected)
         let writer = try mount.open("file", O_WRONLY)
         for (offset, count) in [(0, 1), (4095, 2), (5000, 1000), (131_000, 70_000), (299_999, 1)] {

@@ -88,8 +88,6 @@ struct Answer {
 }
 
 extension Host {
-  /// The largest errno that the kernel takes; it drops the answer to a request over a larger one.
-  private static let largestErrno = 511
 
   /// The value of an answer, where it is not an error in one of the ways that all hooks share.
   func value(of answer: Answer) throws(Errno) -> Value {
@@ -101,7 +99,7 @@ extension Host {
       throw errno(of: exception, in: answer.method, node: answer.node)
     case .value(let value):
       if let number = value.integer, number < 0 {
-        guard number >= -Host.largestErrno else { throw wrong(answer, value) }
+        guard number >= -Int(Errno.largest) else { throw wrong(answer, value) }
         throw Errno(Int32(-number))
       }
       return value
@@ -133,7 +131,7 @@ extension Host {
   func systemError(_ exception: RubyException) -> Errno? {
     guard vm.isKind(exception.value, of: vm[classes.systemCallError]) else { return nil }
     guard let number = (try? vm.send(exception.value, names.errno))?.integer,
-      (1...Host.largestErrno).contains(number)
+      (1...Int(Errno.largest)).contains(number)
     else { return nil }
     return Errno(Int32(number))
   }

@@ -73,10 +73,8 @@ extension Host {
   private func argumentsOfNew(_ path: UnsafeRawBufferPointer, _ count: Int) -> Arguments {
     var arguments = Arguments()
     arguments.append(.bytes(path))
-    if count > 1 {
-      let rest = vm[classes.arguments]
-      for index in 0..<count - 1 { arguments.append(.value(rest[index])) }
-    }
+    let rest = vm[classes.arguments]
+    for index in 0..<count - 1 { arguments.append(.value(rest[index])) }
     return arguments
   }
 

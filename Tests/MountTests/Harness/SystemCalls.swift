@@ -17,8 +17,7 @@ extension Mount {
 
   func bytes(_ name: Name) throws -> [UInt8] {
     let file = try open(name, O_RDONLY)
-    var content: [UInt8] = []
-    while case let piece = try file.read(1 << 17), !piece.isEmpty { content += piece }
+    let content = try file.rest()
     try file.close()
     return content
   }
@@ -156,6 +155,25 @@ final class OpenFile {
       }
     guard count >= 0 else { throw SystemError() }
     return Array(bytes.prefix(count))
+  }
+
+  /// Reads from where it is to the end, piece by piece.
+  func rest(pieces size: Int = 1 << 17) throws -> [UInt8] {
+    var content: [UInt8] = []
+    while case let piece = try read(size), !piece.isEmpty { content += piece }
+    return content
+  }
+
+  /// Lends its first bytes, mapped.
+  func withMapping<R>(
+    _ count: Int, _ protection: Int32 = PROT_READ, _ kind: Int32 = MAP_SHARED,
+    _ body: (UnsafeMutableRawBufferPointer) throws -> R
+  ) throws -> R {
+    guard let start = mmap(nil, count, protection, kind, descriptor, 0), start != MAP_FAILED else {
+      throw SystemError()
+    }
+    defer { munmap(start, count) }
+    return try body(UnsafeMutableRawBufferPointer(start: start, count: count))
   }
 
   /// Writes once; answers how many bytes were taken.
