@@ -15,7 +15,6 @@
 #include <linux/memfd.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -63,19 +62,6 @@ static inline struct fuse_session *_Nullable cfuse_session_new(
 /* An unnamed file in memory, closed by exec; -1 and errno where there can be none. */
 static inline int cfuse_memory_file(void) {
   return memfd_create("libfuse", MFD_CLOEXEC);
-}
-
-/*
- * read(2), write(2) and writev(2) of /dev/fuse. In a program with threads glibc's own are wrapped into
- * what pthread_cancel(3) needs, two atomic exchanges a call; no thread here is ever cancelled.
- */
-static inline ssize_t cfuse_read(int descriptor, void *_Nullable buffer, size_t size) {
-  return syscall(SYS_read, descriptor, buffer, size);
-}
-
-static inline ssize_t cfuse_write(int descriptor, const struct iovec *_Nonnull pieces, int count) {
-  return count == 1 ? syscall(SYS_write, descriptor, pieces->iov_base, pieces->iov_len)
-                    : syscall(SYS_writev, descriptor, pieces, count);
 }
 
 /* Sets which of the capabilities the connection shall have; 3.17 keeps them in a second field too. */

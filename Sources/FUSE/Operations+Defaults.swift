@@ -7,7 +7,6 @@ extension Operations {
   public func started(_ connection: Connection) {}
   public func destroyed() {}
   public func interrupted(_ token: UInt64) {}
-  public func refused(_ given: Given) {}
   public func lookup(_ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>) {
     request.fail(Errno(ENOSYS))
   }
@@ -44,7 +43,7 @@ extension Operations {
     _ request: consuming Request, node: NodeID, newParent: NodeID, newName: UnsafePointer<CChar>
   ) { request.fail(Errno(ENOSYS)) }
   public func open(_ request: consuming Request, node: NodeID, file: OpenFile) {
-    request.opened(OpenReply())
+    _ = request.opened(OpenReply())
   }
   public func read(
     _ request: consuming Request, node: NodeID, size: Int, offset: Int64, file: OpenFile
@@ -63,7 +62,7 @@ extension Operations {
     request.fail(Errno(ENOSYS))
   }
   public func opendir(_ request: consuming Request, node: NodeID, file: OpenFile) {
-    request.opened(OpenReply())
+    _ = request.opened(OpenReply())
   }
   public func readdir(
     _ request: consuming Request, node: NodeID, size: Int, offset: Int64, file: OpenFile

@@ -15,9 +15,6 @@ public protocol Operations: AnyObject {
   func destroyed()
   /// The caller of a request is interrupted, whose `onInterrupt` was given this token.
   func interrupted(_ token: UInt64)
-  /// The kernel refused an answer, as the caller was interrupted or the mount is gone: neither the
-  /// look-up nor the open file that it was given counts.
-  func refused(_ given: Given)
 
   /// Finds a name in a directory: `entry`, `negative`.
   func lookup(_ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>)

@@ -285,7 +285,6 @@ extension fuse_req_t {
   @inline(__always)
   fileprivate func serve(_ body: (Session, consuming Request) -> Void) {
     Request.session(of: self)._withUnsafeGuaranteedRef {
-      $0.held.expect(self)
       body($0, Request(self))
     }
   }

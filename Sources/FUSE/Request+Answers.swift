@@ -10,20 +10,19 @@ private struct CreatedMessage {
 /// The answers. Which of them fit a request is said by the method of `Operations` that gets it.
 extension Request {
   /// Answers that the act was done.
-  public consuming func succeed() { Request.send(handOver()) }
+  public consuming func succeed() { answer { fuse_reply_err($0, 0) } }
 
   /// Answers with an error; one that the kernel has no number for is ERANGE. See fuse_reply_err(3).
   public consuming func fail(_ error: Errno) {
     let isKnown = 0...Errno.largest ~= error.rawValue
-    Request.send(handOver(), error: isKnown ? error.rawValue : ERANGE)
+    answer { fuse_reply_err($0, isKnown ? error.rawValue : ERANGE) }
   }
 
-  /// Answers with the file that was found or made; a look-up that the kernel will forget later.
+  /// Answers with the file that was found or made; a look-up that the kernel will forget later, unless
+  /// this returns false: then the kernel did not take it, as the caller was interrupted.
   ///
   /// See fuse_reply_entry(3).
-  public consuming func entry(_ entry: Entry) {
-    send(entry.message, giving: Given(node: entry.node))
-  }
+  public consuming func entry(_ entry: Entry) -> Bool { send(entry.message) }
 
   /// Answers that the name does not exist, and that this holds for so many seconds.
   ///
@@ -35,11 +34,11 @@ extension Request {
     send(message)
   }
 
-  /// Answers with a file that was made and opened in one. See fuse_reply_create(3).
-  public consuming func created(_ entry: Entry, _ open: OpenReply) {
-    send(
-      CreatedMessage(entry: entry.message, open: open.message),
-      giving: Given(node: entry.node, handle: open.handle))
+  /// Answers with a file that was made and opened in one: `entry` and `opened`, both or neither.
+  ///
+  /// See fuse_reply_create(3).
+  public consuming func created(_ entry: Entry, _ open: OpenReply) -> Bool {
+    send(CreatedMessage(entry: entry.message, open: open.message))
   }
 
   /// Answers with attributes that hold for so many seconds. See fuse_reply_attr(3).
@@ -55,17 +54,17 @@ extension Request {
   /// It spares the caller a closure, out of which a request cannot be consumed. See
   /// fuse_reply_buf(3).
   public consuming func bytes(_ bytes: RawSpan) {
-    let raw = handOver()
-    bytes.withUnsafeBytes { Request.send(raw, $0) }
+    answer { raw in bytes.withUnsafeBytes { fuse_reply_buf(raw, $0.characters, $0.count) } }
   }
 
   /// Answers with the target of a symbolic link: bytes that end where the buffer does.
   public consuming func target(_ bytes: UnsafeRawBufferPointer) { self.bytes(bytes) }
 
-  /// Answers that the file or directory is open. See fuse_reply_open(3).
-  public consuming func opened(_ open: OpenReply) {
-    send(open.message, giving: Given(handle: open.handle))
-  }
+  /// Answers that the file or directory is open; a release will come for it, unless this returns false:
+  /// then the kernel did not take it, as the caller was interrupted.
+  ///
+  /// See fuse_reply_open(3).
+  public consuming func opened(_ open: OpenReply) -> Bool { send(open.message) }
 
   /// Answers how many bytes were written. See fuse_reply_write(3).
   public consuming func written(_ count: Int) {
@@ -76,7 +75,7 @@ extension Request {
 
   /// Answers with bytes, which the kernel takes from where they lie. See fuse_reply_buf(3).
   public consuming func bytes(_ bytes: UnsafeRawBufferPointer) {
-    Request.send(handOver(), bytes)
+    answer { fuse_reply_buf($0, bytes.characters, bytes.count) }
   }
 
   /// Answers with the statistics of the filesystem. See fuse_reply_statfs(3).

@@ -29,7 +29,7 @@ public struct Context: Hashable, Sendable {
 /// A question of the kernel's that waits for its one answer.
 ///
 /// It may be kept, and answered later and from another thread; a request that is dropped is answered
-/// EIO. The kernel may refuse an answer: see `Operations.refused`.
+/// EIO.
 ///
 /// `@unchecked Sendable`: it is one pointer, owned once, and fuse_reply_* may be called anywhere.
 public struct Request: ~Copyable, @unchecked Sendable {
@@ -70,47 +70,28 @@ public struct Request: ~Copyable, @unchecked Sendable {
       }, UnsafeMutableRawPointer(bitPattern: UInt(token)))
   }
 
-  /// Gives the one answer by a function of libfuse's, at once, and tells whether the kernel took it.
+  /// Gives the one reply by a function of libfuse's, at once, and tells whether the kernel took it:
+  /// it does not where the caller was interrupted, or the mount is gone.
   @discardableResult
   @inline(__always)
   consuming func answer(_ reply: (fuse_req_t) -> Int32) -> Bool {
     Request.finish(handOver(), reply)
   }
 
-  /// Gives the one answer as a message of the kernel's own protocol, linux/fuse.h. Where libfuse has a
-  /// function for it, that would take the same in another form.
+  /// The same with a message of the kernel's own protocol, linux/fuse.h. Where libfuse has a function
+  /// for it, that would take the same in another form.
+  @discardableResult
   @inline(__always)
-  consuming func send<Message>(_ message: Message, giving given: Given = Given()) {
-    let raw = handOver()
-    withUnsafeBytes(of: message) { Request.send(raw, $0, giving: given) }
+  consuming func send<Message>(_ message: Message) -> Bool {
+    answer { raw in withUnsafeBytes(of: message) { fuse_reply_buf(raw, $0.characters, $0.count) } }
   }
 
   /// The pointer, which is to be answered by whoever has it now.
   @inline(__always)
-  consuming func handOver() -> fuse_req_t {
+  private consuming func handOver() -> fuse_req_t {
     let raw = self.raw
     discard self
     return raw
-  }
-
-  /// Answers with a message, or an error and none, and lets go of the session.
-  @inline(__always)
-  static func send(
-    _ raw: fuse_req_t, error: Int32 = 0,
-    _ message: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
-    giving given: Given = Given()
-  ) {
-    let session = session(of: raw)
-    session._withUnsafeGuaranteedRef {
-      if $0.isProcessedHere, $0.held.take(raw, error: error, message, given) {
-        return fuse_reply_none(raw)
-      }
-      let status =
-        error == 0
-        ? fuse_reply_buf(raw, message.characters, message.count) : fuse_reply_err(raw, error)
-      if status != 0 { $0.operations.refused(given) }
-    }
-    session.release()
   }
 
   @inline(__always)

@@ -5,7 +5,6 @@
 
 import CFuse
 import Glibc
-import Synchronization
 
 /// How a session is made.
 public struct SessionOptions: Sendable {
@@ -45,13 +44,6 @@ public final class Session {
   private(set) var raw: OpaquePointer?
   /// The request that was received last; libfuse makes room for it at the first.
   let buffer: UnsafeMutablePointer<fuse_buf>
-  /// The thread that is inside `process`; 0 for none.
-  private let processor = Atomic<pthread_t>(0)
-  /// Whether the calling thread is.
-  @inline(__always)
-  var isProcessedHere: Bool { processor.load(ordering: .relaxed) == pthread_self() }
-  /// The answer to the request that is being processed; the affair of the thread that does so.
-  var held = HeldAnswer()
   /// Whether the answer to the kernel's first request is about to pass `Transport`.
   var isAnsweringInit = false
   /// Whether the peer is not the kernel but speaks over a socket.
@@ -166,19 +158,12 @@ public final class Session {
     }
   }
 
-  /// Serves the request that was received: calls the method of the operations that it is for, and
-  /// sends the answer if that has given it.
+  /// Serves the request that was received: calls the method of the operations that it is for.
   ///
   /// See fuse_session_process_buf(3).
   @inline(__always)
   public func process() {
-    guard let memory = buffer.pointee.mem else { return }
-    processor.store(pthread_self(), ordering: .relaxed)
-    held.begin(memory.loadUnaligned(as: fuse_in_header.self).unique)
     fuse_session_process_buf(raw, buffer)
-    let refused = held.end { Transport.write($0, to: self) }
-    processor.store(0, ordering: .relaxed)
-    if let refused { operations.refused(refused) }
   }
 
   /// Gives away the memory of the request that is being processed, which ends behind `data`, a piece

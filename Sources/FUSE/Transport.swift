@@ -9,7 +9,7 @@ enum Transport {
   static let functions: fuse_custom_io = {
     var functions = fuse_custom_io()
     functions.read = { descriptor, buffer, size, _ in
-      let count = cfuse_read(descriptor, buffer, size)
+      let count = read(descriptor, buffer, size)
       // The peer of a socket has gone: to libfuse that shall be what an unmount is.
       guard count == 0 else { return count }
       errno = ENODEV
@@ -29,24 +29,13 @@ enum Transport {
     return functions
   }()
 
-  /// Sends an answer, and tells whether it was taken.
-  @inline(__always)
-  static func write(_ answer: UnsafeRawBufferPointer, to session: Session) -> Bool {
-    var piece = iovec(
-      iov_base: UnsafeMutableRawPointer(mutating: answer.baseAddress), iov_len: answer.count)
-    guard write(&piece, 1, to: session, session.descriptor) < 0 else { return true }
-    // As libfuse says it of those that it sends.
-    if errno != ENOENT { StandardError.write("fuse: writing device: \(Errno.last)\n") }
-    return false
-  }
-
   @inline(__always)
   private static func write(
     _ pieces: UnsafeMutablePointer<iovec>, _ count: Int32, to session: Session, _ descriptor: Int32
   ) -> Int {
     let written =
       session.isSocket
-      ? send(to: descriptor, pieces, count) : cfuse_write(descriptor, pieces, count)
+      ? send(to: descriptor, pieces, count) : writev(descriptor, pieces, count)
     // An answer that finds nobody any more is none that libfuse need complain of: ENOENT is how
     // the kernel says the same of a caller that was interrupted.
     if written < 0 && (errno == ENODEV || errno == EPIPE) { errno = ENOENT }

@@ -135,7 +135,6 @@ import Testing
     }
     #expect(filesystem.log.isEmpty)
     filesystem.answerKept(Errno(EINTR))
-    #expect(filesystem.refusals == [Given()])
     #expect(filesystem.log == ["destroyed"])
   }
 

@@ -16,7 +16,6 @@ final class Filesystem: Operations {
   var openReply = OpenReply(handle: 7)
   var tokens: [UInt64] = []
   var kept: Request?
-  var refusals: [Given] = []
   var connection: Connection?
   var pollHandle: PollHandle?
 
@@ -32,7 +31,6 @@ final class Filesystem: Operations {
   func started(_ connection: Connection) { self.connection = connection }
   func destroyed() { log.append("destroyed") }
   func interrupted(_ token: UInt64) { tokens.append(token) }
-  func refused(_ given: Given) { refusals.append(given) }
 
   func lookup(_ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>) {
     names.append(Array(UnsafeRawBufferPointer(start: name, count: strlen(name))))
@@ -42,7 +40,7 @@ final class Filesystem: Operations {
     case "never": request.negative(timeout: 1.5)
     case "dropped": break
     default:
-      request.entry(
+      _ = request.entry(
         Entry(
           node: 9, generation: 3, attributes: Self.attributes(9), attributeTimeout: 0.25,
           entryTimeout: 2))
@@ -92,13 +90,13 @@ final class Filesystem: Operations {
   ) {
     files.append(file)
     contexts.append(request.context)
-    request.created(
+    _ = request.created(
       Entry(node: 9, attributes: Self.attributes(9), attributeTimeout: 0.5), openReply)
   }
 
   func open(_ request: consuming Request, node: NodeID, file: OpenFile) {
     files.append(file)
-    request.opened(openReply)
+    _ = request.opened(openReply)
   }
 
   func read(_ request: consuming Request, node: NodeID, size: Int, offset: Int64, file: OpenFile) {

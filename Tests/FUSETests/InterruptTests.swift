@@ -24,7 +24,6 @@ import Testing
     #expect(kernel.reply() == nil)
     filesystem.answerKept(Errno(EINTR))
     #expect(kernel.reply()?.error == EINTR)
-    #expect(filesystem.refusals.isEmpty)
   }
 
   @Test func whoListensLateIsToldAtOnce() throws {

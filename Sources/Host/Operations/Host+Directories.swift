@@ -18,7 +18,7 @@ extension Host {
       reply.directIO = false
       reply.noFlush = false
       listAhead(turn, node, reply) { [self] reply throws(Errno) in
-        self.answer(turn) { $0.opened(reply) }
+        self.answer(turn) { if !$0.opened(reply) { forget(handle: reply.handle) } }
       }
     }
   }

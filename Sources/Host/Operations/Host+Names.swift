@@ -88,12 +88,7 @@ extension Host {
     let node = options.usesInodes ? merge(node, attributes, in: turn) : node
     let entry = entry(node, attributes)
     node.lookups += 1
-    answer(turn) { $0.entry(entry) }
-  }
-
-  package func refused(_ given: Given) {
-    if let handle = given.handle { forget(handle: handle) }
-    if let node = given.node { forget(node, lookups: 1) }
+    answer(turn) { if !$0.entry(entry) { forget(entry.node, lookups: 1) } }
   }
 
   func entry(_ node: Node, _ attributes: Attributes) -> Entry {

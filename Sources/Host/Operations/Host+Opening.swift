@@ -18,7 +18,7 @@ extension Host {
     guard let node = node(id, for: turn) else { return }
     note(turn, node, .flags(file.flags))
     open(node, file.flags, in: turn) { [self] reply throws(Errno) in
-      answer(turn) { $0.opened(reply) }
+      answer(turn) { if !$0.opened(reply) { forget(handle: reply.handle) } }
     }
   }
 
@@ -76,7 +76,11 @@ extension Host {
       reply.directIO = reply.directIO || node.hasUnknownSize
       let entry = entry(node, known)
       node.lookups += 1
-      answer(turn) { $0.created(entry, reply) }
+      answer(turn) {
+        if $0.created(entry, reply) { return }
+        forget(handle: reply.handle)
+        forget(entry.node, lookups: 1)
+      }
     }
   }
 
