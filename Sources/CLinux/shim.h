@@ -7,9 +7,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#if __has_include(<sys/rseq.h>)
-#include <sys/rseq.h>
-#endif
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -50,19 +47,6 @@ static inline void clinux_give_up(const char *line, size_t count, const char *mo
 // negative number where it fails.
 static inline long clinux_getaffinity(size_t size, void *set) {
   return syscall(SYS_sched_getaffinity, 0, size, set);
-}
-
-// Ends the restartable sequences of the calling thread, rseq(2), which glibc begins for each: the
-// kernel then has nothing to write into the process at every switch to it. sched_getcpu(3) is the
-// only one to use them, and asks the kernel instead. Where that is refused all stays as it was.
-static inline void clinux_end_rseq(void) {
-#ifdef RSEQ_SIG
-  // The size that was registered: by the first glibc that does so 32 bytes, whatever it says.
-  unsigned int size = __rseq_size > 32 ? __rseq_size : 32;
-  if (__rseq_size == 0) return;
-  char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
-  syscall(SYS_rseq, area, size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
-#endif
 }
 
 // clock_gettime(2) in nanoseconds; -1 where there is no such clock. Which module a struct timespec

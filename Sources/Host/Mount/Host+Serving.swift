@@ -21,7 +21,6 @@ extension Host {
     reporter.later = { [unowned self] seconds in
       after(seconds) { [unowned self] in reporter.tellRepetitions() }
     }
-    clinux_end_rseq()
     Wakeup.watch(session.descriptor)
     defer { Wakeup.watch(-1) }
     // Not by stat(2): this thread itself would have to answer.
