@@ -64,12 +64,12 @@ extension Host {
   /// A hash of the names of a listing, in their order; nil where one of them is none.
   private func hash(ofNamesIn handle: OpenHandle) -> Int? {
     guard let names = handle.listing.map({ vm[$0] }), let count = names.count else { return nil }
-    var hash = count
+    var hasher = Hasher()
     for index in 0..<count {
       guard let name = vm.listed(in: names, at: index).name else { return nil }
-      hash = FileName(borrowing: name).hash(seed: hash)
+      hasher.combine(FileName(borrowing: name))
     }
-    return hash
+    return hasher.finalize()
   }
 
   package func releasedir(_ request: consuming Request, node id: NodeID, file: OpenFile) {

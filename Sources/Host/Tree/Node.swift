@@ -77,36 +77,11 @@ struct FileName: Hashable {
     }
   }
 
-  func hash(into hasher: inout Hasher) { hasher.combine(hash(seed: 0)) }
-
-  /// What a Dictionary asks for. It goes past Hasher, which would take longer than all else that
-  /// finding a name does.
-  func _rawHashValue(seed: Int) -> Int { hash(seed: seed) }
-
-  /// A hash of the bytes: 64-bit words, each multiplied into what was there before. Two secrets make
-  /// it as hard to choose names that collide as Hasher does.
-  func hash(seed: Int) -> Int {
-    withBytes { bytes in
-      var hash = FileName.secret ^ UInt64(truncatingIfNeeded: seed ^ bytes.count)
-      func mix(_ word: UInt64) {
-        let (high, low) = (hash ^ word).multipliedFullWidth(by: FileName.multiplier)
-        hash = high ^ low
-      }
-      var start = 0
-      while start + 8 <= bytes.count {
-        mix(bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self))
-        start += 8
-      }
-      var rest: UInt64 = 0
-      withUnsafeMutableBytes(of: &rest) {
-        $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[start...]))
-      }
-      mix(rest)
-      return Int(truncatingIfNeeded: hash)
-    }
+  func hash(into hasher: inout Hasher) {
+    withBytes { hasher.combine(bytes: $0) }
+    // No name has a NUL: so names one after the other differ from others of the same letters.
+    hasher.combine(0 as UInt8)
   }
-  private static let secret = UInt64.random(in: .min ... .max)
-  private static let multiplier = UInt64.random(in: .min ... .max) | 1
 }
 
 /// One file, by whatever names it has: the script's instance hangs on it, and so does everything
