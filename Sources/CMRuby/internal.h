@@ -19,7 +19,7 @@
 _Static_assert(sizeof(mrb_value) == sizeof(cmr_value), "a value is one word (word boxing)");
 _Static_assert(sizeof(mrb_sym) == sizeof(cmr_symbol), "a symbol is 32 bits");
 
-enum { CMR_SHAPES = 16, CMR_SPARES = 160, CMR_ADOPTED = 32 };
+enum { CMR_SHAPES = 16, CMR_ADOPTED = 32 };
 
 struct cmr_vm {
   mrb_state *mrb;
@@ -40,8 +40,6 @@ struct cmr_vm {
   size_t peak;
   size_t total;
   size_t limit;
-  struct cmr_spare *spares[CMR_SPARES];
-  size_t spare_bytes;
   // Strings whose bytes somebody else allocated.
   struct cmr_adopted {
     void *start, *memory;
@@ -82,7 +80,6 @@ const struct RProc *cmr_source_of_new(const cmr_vm *vm, struct RClass *klass);
 // mruby's allocator (memory.c).
 void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data);
 void cmr_tune_malloc(void);
-void cmr_free_spares(cmr_vm *vm);
 
 // Hash#[]= (hash.c).
 void cmr_mend_hash(mrb_state *mrb);

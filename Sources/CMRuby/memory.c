@@ -34,57 +34,6 @@ static void count_more(cmr_vm *vm, size_t bytes) {
   if (vm->live > vm->peak) vm->peak = vm->live;
 }
 
-// MARK: Spare blocks
-
-// Freed blocks of the sizes that pieces of files have. malloc keeps only small ones at hand; those
-// it would merge and split again for every write. List n has those of n steps and less than n + 1; a
-// block is taken from the first list whose blocks are all large enough.
-enum {
-  SPARE_STEP = 512,
-  SPARE_LEAST = 1024,
-  SPARE_MOST = (CMR_SPARES - 1) * SPARE_STEP,
-  KEPT = 2 << 20
-};
-
-struct cmr_spare {
-  struct cmr_spare *next;
-};
-
-static bool is_spare_size(size_t size) { return size > SPARE_LEAST && size <= SPARE_MOST; }
-
-// A block for so many bytes: a spare one, or one that can be a spare of that size later.
-static void *take_block(cmr_vm *vm, size_t size) {
-  if (!is_spare_size(size)) return malloc(size);
-  size_t place = (size + SPARE_STEP - 1) / SPARE_STEP;
-  struct cmr_spare *spare = vm->spares[place];
-  if (!spare) return malloc(place * SPARE_STEP);
-  vm->spares[place] = spare->next;
-  vm->spare_bytes -= malloc_usable_size(spare);
-  return spare;
-}
-
-static void put_block(cmr_vm *vm, void *block, size_t size) {
-  if (!is_spare_size(size) || vm->spare_bytes + size > KEPT) {
-    free(block);
-    return;
-  }
-  struct cmr_spare *spare = block;
-  spare->next = vm->spares[size / SPARE_STEP];
-  vm->spares[size / SPARE_STEP] = spare;
-  vm->spare_bytes += size;
-}
-
-void cmr_free_spares(cmr_vm *vm) {
-  for (size_t i = 0; i < CMR_SPARES; i++) {
-    while (vm->spares[i]) {
-      struct cmr_spare *spare = vm->spares[i];
-      vm->spares[i] = spare->next;
-      free(spare);
-    }
-  }
-  vm->spare_bytes = 0;
-}
-
 // MARK: Adopted bytes
 
 // The adopted String whose bytes begin at `block`; NULL for memory of mruby's own, as nearly all is.
@@ -159,11 +108,11 @@ void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data) {
   size_t old = block ? malloc_usable_size(block) : 0;
   if (size == 0) {
     vm->live -= old;
-    if (block) put_block(vm, block, old);
+    free(block);
     return NULL;
   }
   if (vm->limit && size > old && vm->live + (size - old) > vm->limit) return NULL;
-  void *moved = block ? realloc(block, size) : take_block(vm, size);
+  void *moved = realloc(block, size);
   if (!moved) return NULL;
   size_t now = malloc_usable_size(moved);
   if (now > old) {

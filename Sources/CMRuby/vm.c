@@ -45,7 +45,6 @@ cmr_vm *cmr_open(cmr_dispatch dispatch, void *context) {
 
 void cmr_close(cmr_vm *vm) {
   mrb_close(vm->mrb);
-  cmr_free_spares(vm);
   free(vm);
 }
 
