@@ -6,7 +6,7 @@
 // A host under measurement: a command that mounts in the foreground.
 struct side {
   const char *name;
-  const char *command; // for bash, with the path of the mount point in it
+  const char *command; // for bash, with the path of the mount point in it; "" for a plain directory
   const char *path;    // the mount point: a directory of its own
   pid_t pid;
 };
@@ -35,6 +35,23 @@ const struct row *row_named(const char *name);
 // returns operations a second, of all of them together.
 double row_measure(const struct row *row, int processes, const struct side *side, double seconds,
                    long least);
+
+// A program that people run, as a line of bash; $material is the folder of what it works on.
+struct command {
+  const char *name;
+  const char *title;
+  const char *prepare; // what is to be there, or not to be, before
+  const char *line;
+};
+
+extern const struct command commands[];
+// The command of a name; ends the program where there is none.
+const struct command *command_named(const char *name);
+
+// Makes a side ready for a command.
+void command_prepare(const struct command *command, const struct side *side);
+// Runs the command in the root of a side; returns the seconds that it took.
+double command_measure(const struct command *command, const struct side *side);
 
 // Seconds on a clock that never steps.
 double now(void);

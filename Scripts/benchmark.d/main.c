@@ -1,6 +1,7 @@
 // The benchmark's driver: mounts every side, measures them in turns, prints tables.
 //
-// Usage: drive [--rounds N] [--seconds S] [--memory | --startup] --side NAME PATH COMMAND ... [ROW...]
+// Usage: drive [--rounds N] [--seconds S] [--memory | --startup | --commands]
+//          --side NAME PATH COMMAND ... [ROW...]
 //
 // The first side is the one that the others are compared with. The sides take turns within every
 // round, the other way about in every second one, so that a change in the machine's mood meets all of
@@ -71,21 +72,59 @@ static void speed_row(const char *argument) {
   printf("\n");
 }
 
+// A ratio is the time that a side took to the time that the first side took.
+static void command_row(const struct command *command) {
+  static double times[most_sides][most_rounds], ratios[most_sides][most_rounds];
+  for (int round = 0; round < rounds; round++) {
+    for (int s = 0; s < side_count; s++) command_prepare(command, &sides[s]);
+    // What the kernel has been told for a second it shall ask again, on all sides alike.
+    usleep(1100000);
+    for (int i = 0; i < side_count; i++) {
+      int s = turn(round, i);
+      times[s][round] = command_measure(command, &sides[s]);
+    }
+  }
+  for (int s = 1; s < side_count; s++)
+    for (int round = 0; round < rounds; round++)
+      ratios[s][round] = times[s][round] / times[0][round];
+  printf("%-28s%12.0f", command->title, 1000 * median(times[0]));
+  for (int s = 1; s < side_count; s++) {
+    double ratio = median(ratios[s]);
+    printf("%12.0f %6.2f (%.2f-%.2f)", 1000 * median(times[s]), ratio, ratios[s][0],
+           ratios[s][rounds - 1]);
+  }
+  printf("\n");
+}
+
+static void heading(const char *what) {
+  printf("%-28s%12s", what, sides[0].name);
+  for (int s = 1; s < side_count; s++) printf("%12s %19s", sides[s].name, "ratio (least-most)");
+  printf("\n");
+}
+
+static void programs(char **arguments, int count) {
+  for (int s = 0; s < side_count; s++) side_start(&sides[s]);
+  heading("milliseconds");
+  for (int i = 0; i < count; i++) command_row(command_named(arguments[i]));
+  for (const struct command *command = commands; count == 0 && command->name; command++)
+    command_row(command);
+  for (int s = 0; s < side_count; s++) side_stop(&sides[s]);
+}
+
 static void speed(char **arguments, int count) {
   static char *usual[] = {"stat",     "absent", "open",      "read4k",  "write4k",
                           "readdir",  "ls",     "read128k",  "read1m",  "write128k",
                           "write1m",  "stat@4", "open@4",    "read4k@4"};
   if (count == 0) arguments = usual, count = sizeof usual / sizeof *usual;
   for (int s = 0; s < side_count; s++) side_start(&sides[s]);
-  printf("%-28s%12s", "operations a second", sides[0].name);
-  for (int s = 1; s < side_count; s++) printf("%12s %19s", sides[s].name, "ratio (least-most)");
-  printf("\n");
+  heading("operations a second");
   for (int i = 0; i < count; i++) speed_row(arguments[i]);
   for (int s = 0; s < side_count; s++) side_stop(&sides[s]);
 }
 
 // Each figure is of a fresh mount.
-static void memory(void) {
+static void memory(char **arguments, int count) {
+  (void)arguments, (void)count;
   printf("%-16s%12s%26s%28s\n", "resident, MiB", "idle", "200,000 stats of one path",
          "200,000 absent names");
   for (int s = 0; s < side_count; s++) {
@@ -104,7 +143,8 @@ static void memory(void) {
   }
 }
 
-static void startup(void) {
+static void startup(char **arguments, int count) {
+  (void)arguments, (void)count;
   static double times[most_sides][most_rounds];
   for (int round = 0; round < rounds; round++)
     for (int i = 0; i < side_count; i++) {
@@ -120,15 +160,17 @@ static void startup(void) {
 }
 
 int main(int argc, char *argv[]) {
-  void (*other)(void) = NULL;
+  void (*measure)(char **arguments, int count) = speed;
   int i = 1;
   // A line at a time, so that the processes made later inherit nothing unprinted.
   setvbuf(stdout, NULL, _IOLBF, 0);
   for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
     if (strcmp(argv[i], "--memory") == 0) {
-      other = memory;
+      measure = memory;
     } else if (strcmp(argv[i], "--startup") == 0) {
-      other = startup;
+      measure = startup;
+    } else if (strcmp(argv[i], "--commands") == 0) {
+      measure = programs;
     } else if (strcmp(argv[i], "--rounds") == 0 && i + 1 < argc) {
       rounds = atoi(argv[++i]);
     } else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc) {
@@ -141,10 +183,6 @@ int main(int argc, char *argv[]) {
     }
   }
   if (side_count == 0 || rounds < 1 || rounds > most_rounds || seconds <= 0) errx(1, "bad numbers");
-  if (other) {
-    other();
-  } else {
-    speed(argv + i, argc - i);
-  }
+  measure(argv + i, argc - i);
   return 0;
 }

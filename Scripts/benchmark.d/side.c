@@ -23,6 +23,7 @@ static dev_t device(const char *path) {
 }
 
 double side_start(struct side *side) {
+  if (!*side->command) return 0;
   dev_t before = device(side->path);
   double start = now();
   if ((side->pid = fork()) < 0) err(1, "fork");
@@ -51,6 +52,7 @@ static int unmount(const char *path) {
 }
 
 void side_stop(struct side *side) {
+  if (!*side->command) return;
   double start = now();
   while (!unmount(side->path)) {
     if (now() - start > patience) errx(1, "%s cannot be unmounted", side->name);
