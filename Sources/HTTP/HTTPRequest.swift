@@ -61,6 +61,14 @@ package struct HTTPRequest: Sendable {
   /// How many bytes of body are kept at most; a longer one fails. Not asked when streaming.
   package var maximumBody = 64 << 20
 
+  /// How many lines the header block of a reply may have; a longer one fails.
+  package var maximumHeaderLines = 1000
+
+  /// How many bytes of header all replies to the request may have, followed redirects included.
+  ///
+  /// libcurl has a bound of its own, of 300 KiB.
+  package var maximumHeaderBytes = 256 << 10
+
   /// What User-Agent says, unless `headers` has that line. CURLOPT_USERAGENT(3).
   package var userAgent: [UInt8] = Array("fusuma/1".utf8)
 

@@ -6,6 +6,9 @@ extension Transfer {
 
   /// Translates a request into libcurl's options.
   func setOptions(_ request: HTTPRequest) throws(HTTPFailure) {
+    guard !request.url.contains(where: { $0 < 0x20 || $0 == 0x7f }) else {
+      throw .unusable("There is a control character in the URL")
+    }
     try set(CURLOPT_URL, request.url)
     try set(CURLOPT_PROTOCOLS_STR, Array("http,https".utf8))
     try set(CURLOPT_REDIR_PROTOCOLS_STR, Array("http,https".utf8))
@@ -86,6 +89,10 @@ extension Transfer {
       guard !line.contains(where: { $0 == 0 || $0 == 10 || $0 == 13 }) else {
         throw .unusable("A header has a line break or NUL in it")
       }
+      guard hasName(line) else {
+        throw .unusable(
+          "A header's name is not a word: \(String(decoding: line.prefix(80), as: UTF8.self))")
+      }
       let grown = (line + [0]).withUnsafeBytes {
         curl_slist_append(headerList, $0.baseAddress?.assumingMemoryBound(to: CChar.self))
       }
@@ -119,6 +126,13 @@ extension HTTPFailure {
 /// Whether a byte may be in a method (RFC 9110, 5.6.2); anything else could forge a request line.
 private func isTokenByte(_ byte: UInt8) -> Bool {
   byte > 0x20 && byte < 0x7f && !#"(),/:;<=>?@[\]{}""#.utf8.contains(byte)
+}
+
+/// Whether a header line begins with a name. By any other, such as one with a space behind it, libcurl
+/// would not know the credentials that it keeps from other hosts.
+private func hasName(_ line: [UInt8]) -> Bool {
+  let name = line.prefix { $0 != UInt8(ascii: ":") && $0 != UInt8(ascii: ";") }
+  return !name.isEmpty && name.count < line.count && name.allSatisfy(isTokenByte)
 }
 
 /// Seconds as libcurl's milliseconds, rounded up, since 0 means no limit; at most 24 days.

@@ -13,12 +13,17 @@ final class Transfer {
   let easy: UnsafeMutableRawPointer
   var ticket: UInt64 = 0
   var streaming = false
-  var maximumBody = 0
+  private var maximumBody = 0
+  private var maximumHeaderLines = 0
+  private var maximumHeaderBytes = 0
   var headerList: UnsafeMutablePointer<curl_slist>?
 
   /// The header block of the newest answer.
   private(set) var head: [UInt8] = []
   private var headIsComplete = false
+  private var headLines = 0
+  /// The bytes of all header blocks so far, of which only the newest is kept.
+  private var headerBytes = 0
   /// The bytes received and not yet handed over.
   private(set) var body: [UInt8] = []
   /// Whether libcurl was told to keep the next bytes for now.
@@ -55,6 +60,8 @@ final class Transfer {
     streaming = request.streaming
     isAwaited = request.streaming
     maximumBody = request.maximumBody
+    maximumHeaderLines = request.maximumHeaderLines
+    maximumHeaderBytes = request.maximumHeaderBytes
     try setCallbacks()
     try setOptions(request)
   }
@@ -66,6 +73,8 @@ final class Transfer {
     headerList = nil
     head = []
     headIsComplete = false
+    headLines = 0
+    headerBytes = 0
     body = []
     isPaused = false
     isAwaited = false
@@ -145,13 +154,16 @@ final class Transfer {
         return Int(CURL_WRITEFUNC_PAUSE)
       }
     } else if max(body.count + bytes.count, Int(ccurl_content_length(easy))) > maximumBody {
-      ownFailure = HTTPFailure(
-        code: Int32(CURLE_FILESIZE_EXCEEDED.rawValue),
-        message: "The answer is longer than the \(maximumBody) bytes allowed")
-      return 0
+      return tooLarge("The answer is longer than the \(maximumBody) bytes allowed")
     }
     body.append(contentsOf: bytes)
     return bytes.count
+  }
+
+  /// Ends the transfer: what is returned is less than libcurl has passed on.
+  private func tooLarge(_ message: String) -> Int {
+    ownFailure = HTTPFailure(code: Int32(CURLE_FILESIZE_EXCEEDED.rawValue), message: message)
+    return 0
   }
 
   /// Takes one header line; a status line begins anew, and trailers after a block are left out.
@@ -159,10 +171,19 @@ final class Transfer {
     if line.starts(with: "HTTP/".utf8) {
       head = []
       headIsComplete = false
+      headLines = 0
       if !keepsMethod(afterStatusLine: line) {
         let code = ccurl_set_bytes(easy, CURLOPT_CUSTOMREQUEST, nil)
         if code != CURLE_OK { return 0 }
       }
+    }
+    headLines += 1
+    headerBytes += line.count
+    if headLines > maximumHeaderLines {
+      return tooLarge("The reply has more than the \(maximumHeaderLines) header lines allowed")
+    }
+    if headerBytes > maximumHeaderBytes {
+      return tooLarge("The reply's header is longer than the \(maximumHeaderBytes) bytes allowed")
     }
     if !headIsComplete { head.append(contentsOf: line) }
     if line.elementsEqual("\r\n".utf8) || line.elementsEqual("\n".utf8) { headIsComplete = true }

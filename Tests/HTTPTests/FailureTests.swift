@@ -72,6 +72,35 @@ struct FailureTests {
     if !isSanitized { #expect(residentBytes() - before < 256 << 20) }
   }
 
+  @Test(
+    "a header over the bounds fails",
+    arguments: [
+      ("/lines", "The reply has more than the 1000 header lines allowed"),
+      ("/bytes", "The reply's header is longer than the 262144 bytes allowed"),
+      ("/interim", "The reply's header is longer than the 262144 bytes allowed"),
+    ])
+  func longHeader(path: String, message: String) throws {
+    let server = try LoopbackServer { request, connection in
+      if request.target == "/interim" {
+        while connection.send(
+          "HTTP/1.1 100 Continue\r\nX: \(String(repeating: "x", count: 9000))\r\n\r\n")
+        {}
+      }
+      let value = request.target == "/bytes" ? String(repeating: "x", count: 20_000) : ""
+      connection.answer(headers: (0..<20_000).map { "h\($0): \(value)" })
+    }
+    let failure = try Transfers().failure(of: HTTPRequest(server.url(path)))
+    #expect(failure?.message == message)
+  }
+
+  @Test("a header of a thousand lines is none")
+  func longestHeader() throws {
+    let server = try LoopbackServer { _, connection in
+      connection.answer(headers: (0..<990).map { "h\($0): " })
+    }
+    #expect(try Transfers().perform(HTTPRequest(server.url())).status == 200)
+  }
+
   @Test("a refused connection says where to, in libcurl's words")
   func refused() throws {
     let failure = try Transfers().failure(of: HTTPRequest("http://127.0.0.1:1/"))
@@ -81,7 +110,10 @@ struct FailureTests {
 
   @Test(
     "what is no HTTP URL never reaches the network",
-    arguments: ["", "http://", "not a url", "file:///etc/passwd", "http://h\0/", "http://a b/"])
+    arguments: [
+      "", "http://", "not a url", "file:///etc/passwd", "http://h\0/", "http://a b/",
+      "ftp://127.0.0.1/", "http://127.0.0.1/\r\nX: y", "http://127.0.0.1/\n", "http://a\u{7f}/",
+    ])
   func badURL(url: String) throws {
     let failure = try #require(try Transfers().failure(of: HTTPRequest(url)))
     #expect(!failure.message.isEmpty)
@@ -93,6 +125,11 @@ struct FailureTests {
     let transfers = try Transfers()
     for request in [
       HTTPRequest(server.url(), headers: ["X: 1\r\nY: 2"]),
+      HTTPRequest(server.url(), headers: ["X: 1\rY: 2"]),
+      HTTPRequest(server.url(), headers: ["X\0: 1"]),
+      HTTPRequest(server.url(), headers: ["Authorization : x"]),
+      HTTPRequest(server.url(), headers: ["no name at all"]),
+      HTTPRequest(server.url("/ HTTP/1.1\r\nX: y\r\n\r\nGET /")),
       HTTPRequest("GET / HTTP/1.1\r\nX:", server.url()), HTTPRequest("", server.url()),
     ] {
       #expect(try transfers.failure(of: request)?.code == 43)

@@ -157,6 +157,32 @@ struct RedirectTests {
     #expect(server.requests.count == 2)
   }
 
+  @Test("take no credentials along to another host")
+  func credentials() throws {
+    let other = try LoopbackServer { _, connection in connection.answer() }
+    let url = other.url("/there")
+    let server = try LoopbackServer { request, connection in
+      request.target == "/here"
+        ? connection.answer()
+        : connection.answer(
+          "307 Away", headers: ["Location: \(request.target == "/" ? url : "/here")"])
+    }
+    let address = "http://user:password@" + server.url().dropFirst("http://".count)
+    for (path, headers) in [
+      ("", []), ("", ["Authorization: Basic QQ==", "Cookie: a=b", "X-Other: c"]),
+      ("", ["authorization:Basic QQ==", "COOKIE: a=b"]), ("same", ["Cookie: a=b"]),
+    ] {
+      var request = HTTPRequest("PUT", address + path, headers: headers, body: [1])
+      request.followRedirects = true
+      #expect(try Transfers().perform(request).status == 200)
+    }
+    #expect(server.requests.allSatisfy { $0["Authorization"] != nil })
+    #expect(server.requests.last?["Cookie"] == "a=b")
+    #expect(other.requests.count == 3)
+    #expect(other.requests.allSatisfy { $0["Authorization"] == nil && $0["Cookie"] == nil })
+    #expect(other.requests.contains { $0["X-Other"] == "c" })
+  }
+
   @Test("end after ten, and never leave HTTP", arguments: [("/loop", 47, 11), ("/file", 1, 1)])
   func bounded(path: String, code: Int32, requests: Int) throws {
     let server = try server()

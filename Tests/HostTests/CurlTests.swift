@@ -81,6 +81,12 @@ import Testing
     #expect(
       try ruby(#"Curl.get('http://h/', "A" => "b\r\nC: d")"#).hasPrefix("ArgumentError: bad header")
     )
+    for name in [#"a\r\nb"#, "", "a b", "a:b", "a;b", #"a\0"#, "Authorization "] {
+      #expect(
+        try ruby(#"Curl.get('http://h/', "\#(name)" => "x")"#).hasPrefix(
+          "ArgumentError: bad header"))
+    }
+    #expect(try ruby(#"Curl.get('http://h/', "A" => "b\rC: d")"#).hasPrefix("ArgumentError: "))
     #expect(try ruby("Curl.get('http://h/', 5)").hasPrefix("ArgumentError: "))
   }
 
@@ -114,6 +120,19 @@ import Testing
     #expect(try ruby("Curl.get('\(url)') { raise 'mine' }") == "RuntimeError: mine")
     // The calls that were broken off are in nobody's way.
     #expect(try ruby("Curl.get('\(url)').body") == #""onetwothree""#)
+  }
+
+  @Test func aReplyOfTwentyThousandHeadersIsRefused() throws {
+    let server = try LoopbackServer { request, connection in
+      let count = Int(request.target.dropFirst()) ?? 0
+      connection.answer(headers: (0..<count).map { "h\($0): \($0)" })
+    }
+    #expect(
+      try ruby("r = Curl.get('\(server.url("/900"))'); [r.headers.size, r.headers['H899']]")
+        == #"[901, "899"]"#)
+    #expect(
+      try ruby("Curl.get('\(server.url("/20000"))')")
+        == "RuntimeError: The reply has more than the 1000 header lines allowed")
   }
 
   @Test func redirectsAreFollowedWhereAsked() throws {
@@ -152,6 +171,10 @@ import Testing
   @Test func failuresSayWhatLibcurlSays() throws {
     #expect(
       try ruby("Curl.get('http://127.0.0.1:1/')").hasPrefix("RuntimeError: Failed to connect"))
+    #expect(
+      try ruby(#"Curl.get("http://127.0.0.1:1/\r\nX: y")"#)
+        == #"ArgumentError: invalid URL: "http://127.0.0.1:1/\r\nX: y""#)
+    #expect(try ruby("Curl.get('file:///etc/passwd')").hasPrefix("RuntimeError: Protocol"))
     #expect(try ruby("Curl.get(nil)") == "TypeError: expected a URL, got nil")
     #expect(
       try ruby("Curl.send('http://h/', 5)") == "ArgumentError: expected an HTTP::Request, got 5")

@@ -52,6 +52,39 @@ import Testing
       ) == #"{"Via"=>"a, b", "Set-Cookie"=>"c=1\nd=2"}"#)
   }
 
+  @Test func readsAsManyHeadersAsCurlTakes() throws {
+    #expect(
+      try ruby(
+        #"""
+        head = "HTTP/1.1 200 OK\r\n" + (1..998).map { |i| "h#{i}: #{i}\r\n" }.join + "\r\n"
+        [P.parse_response(head).headers.size, P.parse_response("HTTP/1.1 200 OK\r\n" + "A: b\r\n c\r\n" * 300 + "\r\n").headers["a"].size]
+        """#) == "[998, 1498]")
+    #expect(
+      try ruby(#"P.parse_response("HTTP/1.1 200 OK\r\n" + "h:\r\n" * 20000 + "\r\n")"#)
+        == "ArgumentError: more than 1000 header lines")
+    #expect(try ruby(#"P.parse_response("HTTP/1.1 100 C\r\n\r\n" * 20000)"#).isEmpty == false)
+  }
+
+  @Test(arguments: [
+    (399, "nil"), (400, "22"), (401, "13"), (403, "13"), (404, "2"), (405, "1"), (408, "110"),
+    (409, "17"), (410, "2"), (413, "27"), (414, "36"), (418, "22"), (423, "16"), (429, "11"),
+    (500, "5"), (501, "95"), (503, "5"), (504, "110"), (507, "28"), (599, "5"), (700, "5"),
+  ])
+  func aStatusIsAnErrorOfAFilesystem(_ status: Int, _ errno: String) throws {
+    #expect(try ruby("HTTP::Response.new(\(status)).errno") == errno)
+  }
+
+  @Test func badStatusesAreRaisedWhereAsked() throws {
+    #expect(try ruby("r = HTTP::Response.new(204); r.check!.equal?(r)") == "true")
+    #expect(try ruby("HTTP::Response.new.check!.status_code") == "nil")
+    #expect(
+      try ruby("HTTP::Response.new(404).check!")
+        == "Errno::ENOENT: No such file or directory - HTTP 404 Not Found")
+    #expect(
+      try ruby("HTTP::Response.new(507, 'Full').check!")
+        == "Errno::ENOSPC: No space left on device - HTTP 507 Full")
+  }
+
   @Test(arguments: ["", "garbage", #"\r\n\r\n"#, #"GET\r\n\r\n"#, #"GET / HXXP\r\n\r\n"#])
   func refusesWhatIsNoMessage(_ text: String) throws {
     #expect(try ruby("P.parse_request(\"\(text)\")").hasPrefix("ArgumentError: "))

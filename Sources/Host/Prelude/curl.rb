@@ -114,6 +114,9 @@ class Curl
   # each piece and answers nil.
   def __perform(method, url, headers, body, block)
     raise TypeError, "expected a URL, got #{url.inspect}" unless url.is_a?(String)
+    if url.bytes.any? { |byte| byte < 32 || byte == 127 }
+      raise ArgumentError, "invalid URL: #{url[0, 80].inspect}"
+    end
     body = HTTP::URL.encode_form(body) if body.is_a?(Hash)
     body = body.to_s unless body.nil?
     lines = __header_lines(headers)
@@ -146,7 +149,9 @@ class Curl
       line = "#{name}: #{value}"
       # To libcurl "Name:" takes a header away; the empty one is "Name;".
       line = "#{name};" if value.to_s.empty?
-      raise ArgumentError, "bad header: #{line.inspect}" if line.include?("\n") || line.include?("\r")
+      unless HTTP.__header?(name.to_s, line)
+        raise ArgumentError, "bad header: #{line[0, 80].inspect}"
+      end
       line
     end
   end

@@ -1,6 +1,9 @@
 # HTTP messages and URLs, with the names of the mruby-http gem. Nothing here touches the network.
 
 module HTTP
+  # How many lines a message may have before its body, as many as Curl takes.
+  HEADER_LINES = 1000
+
   # What the gem calls an object's parts; a Request and a Response have them too, where a parser saw
   # them.
   module Location
@@ -96,6 +99,29 @@ module HTTP
     def chunked?
       @headers["Transfer-Encoding"].to_s.downcase.include?("chunked")
     end
+
+    # The number of the error that the status is to a filesystem; nil below 400.
+    def errno
+      return nil unless @status_code.is_a?(Integer) && @status_code >= 400
+      Errno.__numbers[ERRNOS[@status_code] || (@status_code < 500 ? :EINVAL : :EIO)]
+    end
+
+    # Raises the error that the status is to a filesystem; answers the Response where it is none.
+    def check!
+      number = errno
+      number ? SystemCallError._sys_fail(number, "HTTP #{@status_code} #{message}".strip) : self
+    end
+
+    # What fits a status better than EINVAL, for the others from 400 on, and EIO, from 500 on. Never
+    # ENOSYS: the kernel would not ask again.
+    ERRNOS = {
+      401 => :EACCES, 402 => :EACCES, 403 => :EACCES, 404 => :ENOENT,
+      405 => :EPERM, 407 => :EACCES, 408 => :ETIMEDOUT, 409 => :EEXIST,
+      410 => :ENOENT, 412 => :EBUSY, 413 => :EFBIG, 414 => :ENAMETOOLONG,
+      423 => :EBUSY, 425 => :EAGAIN, 429 => :EAGAIN, 451 => :EACCES,
+      501 => :EOPNOTSUPP, 504 => :ETIMEDOUT, 507 => :ENOSPC, 508 => :ELOOP,
+      511 => :EACCES,
+    }
 
     REASONS = {
       100 => "Continue", 101 => "Switching Protocols", 102 => "Processing", 103 => "Early Hints",
@@ -211,40 +237,41 @@ module HTTP
 
     # A repeated header is one list, as RFC 9110 has it; cookies, which must not be, are lines.
     def __parse_headers(block)
-      headers = __headers
+      names = {}
+      values = {}
       last = nil
-      block.split("\n").each do |line|
+      block.split("\n", HEADER_LINES + 1).each_with_index do |line, index|
+        raise ArgumentError, "more than #{HEADER_LINES} header lines" if index == HEADER_LINES
         line = line.chomp("\r")
         next if line.empty?
         if (line[0] == " " || line[0] == "\t") && last
-          headers[last] += line
+          values[last][-1] << line
           next
         end
         colon = line.index(":")
         next unless colon
         name = line[0, colon].strip
-        value = line[colon + 1..-1].strip
-        last = headers.key?(name) ? name : headers.keys.find { |key| key.downcase == name.downcase } || name
-        if headers.key?(last)
-          headers[last] += (last.downcase == "set-cookie" ? "\n" : ", ") + value
-        else
-          headers[last] = value
-        end
+        last = names[name.downcase] ||= name
+        (values[last] ||= []) << line[colon + 1..-1].strip
+      end
+      headers = __headers
+      values.each do |name, list|
+        headers[name] = list.join(name.downcase == "set-cookie" ? "\n" : ", ")
       end
       headers
     end
 
     # What comes before the first blank line, and what after.
     def __split_head(data)
-      crlf = data.index("\r\n\r\n")
-      lf = data.index("\n\n")
-      if crlf && (lf.nil? || crlf < lf)
-        [data[0, crlf], data[crlf + 4..-1]]
-      elsif lf
-        [data[0, lf], data[lf + 2..-1]]
-      else
-        [data.chomp, ""]
+      from = lines = 0
+      while (line_end = data.index("\n", from))
+        lines += 1
+        raise ArgumentError, "more than #{HEADER_LINES} header lines" if lines > HEADER_LINES
+        from = line_end + 1
+        blank = data[from] == "\n" ? 1 : data[from, 2] == "\r\n" ? 2 : nil
+        return [data[0, line_end].chomp("\r"), data[from + blank..-1]] if blank
       end
+      [data.chomp, ""]
     end
 
     # [schema, host, port, path, query, fragment] of a URL, or of the path of one.
@@ -285,6 +312,12 @@ module HTTP
       !digits.empty? && digits.downcase.bytes.all? { |byte|
         byte >= 48 && byte <= 57 || byte >= 97 && byte <= 102
       }
+    end
+
+    # Whether a line is one header of that name: a line break in it would begin another.
+    def __header?(name, line)
+      return false if name.empty? || name.include?(":") || name.include?(";") || !__token?(name)
+      !line.include?("\n") && !line.include?("\r") && !line.include?("\0")
     end
 
     def __token?(word)
