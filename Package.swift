@@ -35,12 +35,13 @@ let package = Package(
 
     // Swift faces of the C libraries; each could serve another program.
     .target(name: "Ruby", dependencies: ["CMRuby"], swiftSettings: strict),
-    .target(name: "FUSE", dependencies: ["CFuse"], swiftSettings: strict),
+    .target(name: "System", dependencies: ["CLinux"], swiftSettings: strict),
+    .target(name: "FUSE", dependencies: ["CFuse", "System"], swiftSettings: strict),
     .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: strict),
-    .target(name: "Terminal", dependencies: ["CEdit"], swiftSettings: strict),
+    .target(name: "Terminal", dependencies: ["CEdit", "System"], swiftSettings: strict),
 
     .target(
-      name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "CJansson", "CLinux"],
+      name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "System", "CJansson", "CLinux"],
       resources: [
         "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl", "blocks",
         "queue", "outbox", "console", "reload", "messages", "check",
@@ -49,17 +50,19 @@ let package = Package(
     .executableTarget(
       name: "fusuma",
       dependencies: [
-        "Host", "Terminal", "CLinux",
+        "Host", "Terminal", "System", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
 
     .testTarget(name: "RubyTests", dependencies: ["Ruby"], swiftSettings: strict),
+    .testTarget(name: "SystemTests", dependencies: ["System"], swiftSettings: strict),
     .testTarget(name: "FUSETests", dependencies: ["FUSE", "CFuse"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
     .testTarget(name: "HostTests", dependencies: ["Host", "HTTP"], swiftSettings: strict),
     .systemLibrary(name: "CFiles", path: "Tests/CFiles"),
     .testTarget(
-      name: "MountTests", dependencies: ["fusuma", "Host", "CFiles"], swiftSettings: strict),
+      name: "MountTests", dependencies: ["fusuma", "Host", "System", "CFiles"],
+      swiftSettings: strict),
   ]
 )

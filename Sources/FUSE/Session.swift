@@ -5,6 +5,7 @@
 
 import CFuse
 import Glibc
+import System
 
 /// How a session is made.
 public struct SessionOptions: Sendable {
@@ -77,7 +78,7 @@ public final class Session {
     }
     guard let raw else { throw MountError(text: text, errno: nil) }
     self.raw = raw
-    StandardError.write(text)
+    writeAll(text, to: 2)
   }
 
   /// Makes a session that is served over a socket, with no mount: the peer speaks for the kernel.
@@ -110,7 +111,7 @@ public final class Session {
     }
     guard status == 0 else { throw MountError(text: text, errno: .last) }
     isMounted = true
-    StandardError.write(text)
+    writeAll(text, to: 2)
     do { try connect(to: fuse_session_fd(raw)) } catch {
       unmount()
       throw error

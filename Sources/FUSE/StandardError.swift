@@ -29,20 +29,6 @@ enum StandardError {
     }
   }
 
-  /// Writes a text, as one piece where the stream takes it so.
-  static func write(_ text: String) {
-    var text = text
-    text.withUTF8 { bytes in
-      var rest = UnsafeRawBufferPointer(bytes)
-      while !rest.isEmpty {
-        let count = Glibc.write(2, rest.baseAddress, rest.count)
-        if count < 0 && errno == EINTR { continue }
-        guard count > 0 else { return }
-        rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
-      }
-    }
-  }
-
   private static func contents(of file: Int32) -> String {
     let error = errno
     defer { errno = error }

@@ -8,6 +8,7 @@ import FUSE
 import Glibc
 import HTTP
 import Ruby
+package import System
 
 /// One script and its mount.
 package final class Host: Operations {

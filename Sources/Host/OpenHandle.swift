@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 
 /// One open file or directory; the kernel knows it by its number.
 final class OpenHandle {

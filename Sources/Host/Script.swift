@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+package import System
 
 /// How a script came to its end.
 enum Ending {

@@ -2,6 +2,7 @@ import ArgumentParser
 import CLinux
 import Glibc
 import Host
+import System
 import Terminal
 
 /// Mounts a script's filesystem and opens a console on it, in one terminal.

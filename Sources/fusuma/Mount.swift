@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Host
+import System
 
 /// Mounts a script's filesystem and serves it until it is unmounted.
 struct Mount: ParsableCommand {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Host
+import System
 
 /// Writes a script to begin with.
 struct New: ParsableCommand {

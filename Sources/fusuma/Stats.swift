@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Host
+import System
 import Terminal
 
 /// Shows what a live mount does, in numbers.

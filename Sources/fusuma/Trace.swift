@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Host
+import System
 import Terminal
 
 /// Shows the operations of a live mount as they end.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Host
+import System
 
 /// What of a trace is shown, and how.
 struct TraceOptions: ParsableArguments {

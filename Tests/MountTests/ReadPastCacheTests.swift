@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@testable import struct Host.LinuxRelease
+import struct System.LinuxRelease
 
 /// Who reads in large pieces does so past the kernel's cache, and sees nothing but that it is faster.
 @Suite(.enabled(if: LinuxRelease.running.mapsDirectIO, "files past the cache cannot be mapped"))

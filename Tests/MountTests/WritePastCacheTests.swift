@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@testable import struct Host.LinuxRelease
+import struct System.LinuxRelease
 
 /// What is opened for writing only goes past the kernel's cache, and nobody sees anything but that it
 /// is faster.

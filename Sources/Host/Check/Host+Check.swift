@@ -1,6 +1,7 @@
 // Checking a script without mounting it.
 
 import Ruby
+package import System
 
 /// What there is to say of a script.
 package struct CheckResult: Sendable {

@@ -6,6 +6,7 @@
 
 import CLinux
 import Glibc
+package import System
 
 /// What a mount is doing right now, for others to see.
 package final class Board {

@@ -5,6 +5,7 @@
 // user's own or which others may enter.
 
 import Glibc
+package import System
 
 /// The place of one mount's socket and notice board.
 package struct ControlAddress: Equatable, Sendable {
@@ -81,28 +82,12 @@ package struct ControlAddress: Equatable, Sendable {
       && information.st_uid == user && information.st_mode & 0o077 == 0
   }
 
-  /// The absolute path with no symbolic links above its last name, which is not looked at.
+  /// The path as the kernel's table of mounts has it: its last name is looked at only where nothing is
+  /// mounted there.
   private static func resolve(_ given: String) -> String? {
-    var path = given
-    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-    let slash = path.lastIndex(of: "/")
-    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-    // A name like these stands for no entry of its directory.
-    if name.isEmpty || name == "." || name == ".." {
-      guard let resolved = realpath(path, nil) else { return nil }
-      defer { free(resolved) }
-      return String(cString: resolved)
-    }
-    let above = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    guard let resolved = realpath(above, nil) else { return nil }
-    defer { free(resolved) }
-    let directory = String(cString: resolved)
-    let whole = directory == "/" ? "/\(name)" : "\(directory)/\(name)"
-    if MountTable.last(at: whole) != nil { return whole }
+    guard let path = Path.resolvingParent(of: given) else { return nil }
     // Not a mount point itself: a link to one, perhaps.
-    guard let target = realpath(whole, nil) else { return nil }
-    defer { free(target) }
-    return String(cString: target)
+    return MountTable.last(at: path) != nil ? path : Path.resolving(path)
   }
 }
 

@@ -3,6 +3,7 @@
 import CLinux
 import Glibc
 import Synchronization
+package import System
 
 /// A conversation with a live mount.
 package final class ControlClient {

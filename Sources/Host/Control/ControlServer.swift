@@ -7,6 +7,7 @@
 import CLinux
 import Glibc
 import Ruby
+import System
 
 /// Listens for clients and does what they ask.
 final class ControlServer {

@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 
 /// The members of a stat-like, in the order in which they are read.
 enum StatMember: Int, CaseIterable {

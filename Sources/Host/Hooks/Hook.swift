@@ -1,6 +1,7 @@
 // The hooks: each is one line of one table.
 
 import Glibc
+import System
 
 /// A method of the script's class that answers one kind of operation.
 ///

@@ -2,6 +2,7 @@
 
 import Glibc
 package import Ruby
+import System
 
 /// The natives of io.rb: system calls on descriptors that return at once.
 package enum DescriptorModule {

@@ -4,6 +4,7 @@
 import CLinux
 @preconcurrency import Glibc
 package import Ruby
+import System
 
 /// The natives of process.rb: starting children, watching them, and clocks.
 package enum ProcessModule {
@@ -47,7 +48,7 @@ package enum ProcessModule {
 
   private static func installChildren(in vm: VM) throws(RubyException) {
     try vm.define("FUSE", "__spawn") { [unowned vm] call throws(RubyException) in
-      var order = Order()
+      var order = Program()
       order.words = try vm.words(call[0])
       order.environment = call[1].isNil ? nil : try vm.words(call[1])
       order.streams = []
@@ -61,7 +62,7 @@ package enum ProcessModule {
       switch order.start() {
       case .success(let pid): return try vm.integer(Int(pid))
       case .failure(let failure):
-        throw vm.systemError(call[0][0].text ?? "spawn", failure.errno)
+        throw vm.systemError(call[0][0].text ?? "spawn", failure.number)
       }
     }
     try vm.define("FUSE", "__pidfd") { [unowned vm] call throws(RubyException) in
@@ -75,63 +76,6 @@ package enum ProcessModule {
       guard pid >= 0 else { throw vm.systemError("wait") }
       return pid == 0 ? .nil : try vm.integer(Int(status))
     }
-  }
-}
-
-/// What to start, and how.
-private struct Order {
-  /// The program, which is looked for in PATH, and its arguments.
-  var words: [[CChar]] = []
-  /// `NAME=value` strings; nil is this process's own.
-  var environment: [[CChar]]?
-  /// What the child has as its descriptors 0, 1 and 2.
-  var streams: [Int32] = []
-  /// Where it starts; nil is where this process is.
-  var directory: [CChar]?
-
-  struct Failure: Error { let errno: Int32 }
-
-  /// Starts it; returns its process id. posix_spawnp(3).
-  func start() -> Result<pid_t, Failure> {
-    var actions = posix_spawn_file_actions_t()
-    posix_spawn_file_actions_init(&actions)
-    defer { posix_spawn_file_actions_destroy(&actions) }
-    for (number, stream) in streams.enumerated() where stream != Int32(number) {
-      posix_spawn_file_actions_adddup2(&actions, stream, Int32(number))
-    }
-    posix_spawn_file_actions_addclosefrom_np(&actions, 3)
-    if let directory { posix_spawn_file_actions_addchdir_np(&actions, directory) }
-
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    posix_spawnattr_setsigmask(&attributes, &signals)
-    sigfillset(&signals)
-    posix_spawnattr_setsigdefault(&attributes, &signals)
-    posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-
-    var pid: pid_t = 0
-    let program = words[0]
-    let code = Self.withPointers(words) { words in
-      guard let environment else {
-        return posix_spawnp(&pid, program, &actions, &attributes, words, environ)
-      }
-      return Self.withPointers(environment) {
-        posix_spawnp(&pid, program, &actions, &attributes, words, $0)
-      }
-    }
-    return code == 0 ? .success(pid) : .failure(Failure(errno: code))
-  }
-
-  /// Lends C strings as a list that ends with NULL, which is how execve(2) takes them.
-  private static func withPointers<R>(
-    _ strings: [[CChar]], _ body: ([UnsafeMutablePointer<CChar>?]) -> R
-  ) -> R {
-    let copies = strings.map { strdup($0) }
-    defer { for copy in copies { free(copy) } }
-    return body(copies + [nil])
   }
 }
 

@@ -1,5 +1,6 @@
 import Glibc
 package import Ruby
+import System
 
 /// The natives of kernel.rb: reading and checking the files that a script requires.
 package enum SourceModule {

@@ -5,6 +5,7 @@
 
 import CLinux
 import Glibc
+import System
 
 /// The pipe between the first process, which waits, and the one that serves.
 struct Background {

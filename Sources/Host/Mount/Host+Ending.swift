@@ -8,6 +8,7 @@
 import FUSE
 import Glibc
 import Synchronization
+import System
 
 extension Host {
   /// How long hooks that wait have to come to an end when the mount does, in nanoseconds.
@@ -123,12 +124,4 @@ extension Host {
     tree = Tree()
     handles = OpenHandles()
   }
-}
-
-/// A number that two threads share.
-final class Atomic1: Sendable {
-  private let value: Atomic<Int32>
-  init(_ value: Int32) { self.value = Atomic(value) }
-  func store(_ new: Int32) { value.store(new, ordering: .releasing) }
-  func load() -> Int32 { value.load(ordering: .acquiring) }
 }

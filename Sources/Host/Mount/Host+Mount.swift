@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 
 extension Host {
   /// Mounts, serves until the end, unmounts; answers the exit status.

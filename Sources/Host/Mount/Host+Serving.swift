@@ -8,6 +8,7 @@ package import FUSE
 import Glibc
 import Ruby
 import Synchronization
+import System
 
 extension Host {
   /// Signals that end the mount.

@@ -2,6 +2,7 @@
 
 import FUSE
 import Glibc
+import System
 
 /// The directory over which a filesystem is mounted.
 struct MountPoint {
@@ -13,7 +14,7 @@ struct MountPoint {
   /// Throws one clear line where it is absent, no directory, a dead mount, or mounted already.
   init(_ given: String, force: Bool) throws(HostError) {
     guard !given.isEmpty else { throw HostError("the mount point is an empty name") }
-    let place = MountPoint.absolute(given)
+    let place = Path.resolvingParent(of: given) ?? given
     if MountPoint.mount(at: place) != nil, !MountPoint.answers(place) {
       try MountPoint.refuse(given, mountedAt: place)
     }
@@ -42,11 +43,10 @@ struct MountPoint {
     guard information.st_mode & S_IFMT == S_IFDIR else {
       throw HostError("the mount point \(given) is not a directory")
     }
-    guard let resolved = realpath(given, nil) else {
+    guard let resolved = Path.resolving(given) else {
       throw HostError("the mount point \(given): \(String(cString: strerror(errno)))")
     }
-    defer { free(resolved) }
-    path = String(cString: resolved)
+    path = resolved
     try MountPoint.refuse(given, mountedAt: path)
   }
 
@@ -93,22 +93,9 @@ struct MountPoint {
       throw HostError("the dead mount at \(given) is not ours, and was left as it is")
     }
     if umount2(path, Linux.unmountDetach) == 0 { return }
-    guard runProgram(["fusermount3", "-u", "-z", path]) == 0 else {
+    guard Program.run(["fusermount3", "-u", "-z", path]) == 0 else {
       throw HostError("the dead mount at \(given) could not be cleared")
     }
-  }
-
-  /// The absolute path of a mount point that cannot be asked itself: its parent's, and its name.
-  private static func absolute(_ given: String) -> String {
-    var path = given
-    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
-    let slash = path.lastIndex(of: "/")
-    let parent = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
-    guard let resolved = realpath(parent, nil) else { return path }
-    defer { free(resolved) }
-    let directory = String(cString: resolved)
-    let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-    return directory == "/" ? "/" + name : directory + "/" + name
   }
 
   /// Unmounts as anybody else would: fails with EBUSY where a file stays open. To be called on a thread
@@ -132,66 +119,6 @@ struct MountPoint {
     if umount2(path, 0) == 0 { return 0 }
     let number = errno
     if number != EPERM { return number }
-    return runProgram(["fusermount3", "-u", "-q", path]) == 0 ? 0 : EBUSY
-  }
-
-  /// Runs a program and answers its exit status; -1 where it could not be run.
-  private static func runProgram(_ words: [String]) -> Int32 {
-    var process = pid_t()
-    let arguments = words.map { strdup($0) } + [nil]
-    defer { for argument in arguments { free(argument) } }
-    guard posix_spawnp(&process, words[0], nil, nil, arguments, environ) == 0 else { return -1 }
-    var status: Int32 = 0
-    while waitpid(process, &status, 0) < 0 { if errno != EINTR { return -1 } }
-    return status & 0x7F == 0 ? status >> 8 & 0xFF : -1
-  }
-}
-
-/// The mounts that this process sees. proc_pid_mountinfo(5).
-enum MountTable {
-  struct Mount {
-    /// The device number, "0:57": no other live mount has it.
-    var device: String
-    var point: String
-    var type: String
-    var source: String
-    /// user_id of a FUSE mount: who mounted it.
-    var userID: UInt32?
-  }
-
-  /// The topmost mount at a path.
-  static func last(at path: String) -> Mount? { all().last { $0.point == path } }
-
-  static func all() -> [Mount] {
-    guard let bytes = try? SourceFile.read("/proc/self/mountinfo") else { return [] }
-    return String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { line in
-      let halves = line.split(separator: " ").map(String.init)
-      guard let dash = halves.firstIndex(of: "-"), halves.count > dash + 3, dash > 4 else {
-        return nil
-      }
-      let user = halves[dash + 3].split(separator: ",").first { $0.hasPrefix("user_id=") }
-      return Mount(
-        device: halves[2], point: unescape(halves[4]), type: halves[dash + 1],
-        source: unescape(halves[dash + 2]),
-        userID: user.flatMap { UInt32($0.dropFirst("user_id=".count)) })
-    }
-  }
-
-  /// The kernel writes space, tab, newline and backslash as three octal digits.
-  private static func unescape(_ text: String) -> String {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let first = rest.first {
-      if first == UInt8(ascii: "\\"), rest.count >= 4,
-        let code = UInt8(String(decoding: rest.dropFirst().prefix(3), as: UTF8.self), radix: 8)
-      {
-        bytes.append(code)
-        rest = rest.dropFirst(4)
-      } else {
-        bytes.append(first)
-        rest = rest.dropFirst()
-      }
-    }
-    return String(decoding: bytes, as: UTF8.self)
+    return Program.run(["fusermount3", "-u", "-q", path]) == 0 ? 0 : EBUSY
   }
 }

@@ -6,6 +6,7 @@
 import FUSE
 import Glibc
 import Synchronization
+import System
 
 /// A queue of notifications and the thread that sends them, which is made with the first of them.
 final class NotifierThread: Sendable {
@@ -58,24 +59,4 @@ final class NotifierThread: Sendable {
       if isStopping { return }
     }
   }
-}
-
-/// A POSIX semaphore at one place in memory. sem_init(3).
-///
-/// `@unchecked Sendable`: a semaphore is there to be used by several threads.
-final class SemaphoreBox: @unchecked Sendable {
-  private let semaphore: UnsafeMutablePointer<sem_t>
-
-  init() {
-    semaphore = .allocate(capacity: 1)
-    sem_init(semaphore, 0, 0)
-  }
-
-  deinit {
-    sem_destroy(semaphore)
-    semaphore.deallocate()
-  }
-
-  func post() { sem_post(semaphore) }
-  func wait() { while sem_wait(semaphore) != 0 && errno == EINTR {} }
 }

@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 
 /// How the filesystem is mounted and served.
 ///
@@ -108,16 +109,5 @@ struct Options {
     usesInodes = mount.useInodes ?? false
     mount.apply(to: &connection)
     cachesContent = kernelCache || autoCache || connection.writebackCache
-  }
-}
-
-/// An error that ends the command: one clear line.
-package struct HostError: Error, CustomStringConvertible, Sendable {
-  package let description: String
-  /// What the process is to end with.
-  package let status: Int32
-  package init(_ description: String, status: Int32 = 1) {
-    self.description = description
-    self.status = status
   }
 }

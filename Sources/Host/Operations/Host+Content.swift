@@ -7,6 +7,7 @@
 package import FUSE
 import Glibc
 import Ruby
+import System
 
 extension Host {
   package func read(

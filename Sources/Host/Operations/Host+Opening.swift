@@ -3,6 +3,7 @@
 package import FUSE
 import Glibc
 import Ruby
+import System
 
 /// What on_open, on_create and on_opendir answered.
 struct Opened {

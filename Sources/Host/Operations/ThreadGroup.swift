@@ -1,6 +1,7 @@
 // Who closes a file: the kernel names the thread that asks, and a process has many.
 
 import Glibc
+import System
 
 /// The process that a thread belongs to.
 enum ThreadGroup {

@@ -15,6 +15,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 
 /// Why a script could not be loaded again.
 private enum ReloadFailure: Error {

@@ -2,6 +2,7 @@
 
 import FUSE
 import Ruby
+import System
 
 extension Host {
   /// Lets everything beside the VM follow the new script.

@@ -1,6 +1,7 @@
 // Reloading by itself when a file of the script was saved.
 
 import Glibc
+import System
 
 extension Host {
   /// How long to wait after a change for what belongs to it, in seconds: some editors save in two

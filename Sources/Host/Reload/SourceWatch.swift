@@ -4,6 +4,7 @@
 // put another in its place by renaming, or delete it and make it again: its name stays what it is.
 
 import Glibc
+import System
 
 /// Tells when one of some files has new content.
 final class SourceWatch {
@@ -27,12 +28,9 @@ final class SourceWatch {
   func watch(_ names: [String]) -> Bool {
     files = []
     for name in names {
-      let path = SourceWatch.absolute(name)
+      let path = Path.absolute(name)
       files.insert(path)
-      if let target = realpath(path, nil) {
-        files.insert(String(cString: target))
-        free(target)
-      }
+      if let target = Path.resolving(path) { files.insert(target) }
     }
     var isComplete = true
     let wanted = Set(files.map(SourceWatch.directory))
@@ -79,13 +77,6 @@ final class SourceWatch {
     guard let directory = directories[event.wd], event.len > 0 else { return false }
     let file = String(cString: name.assumingMemoryBound(to: CChar.self))
     return files.contains(directory == "/" ? "/\(file)" : "\(directory)/\(file)")
-  }
-
-  private static func absolute(_ path: String) -> String {
-    if path.hasPrefix("/") { return path }
-    guard let current = getcwd(nil, 0) else { return path }
-    defer { free(current) }
-    return "\(String(cString: current))/\(path)"
   }
 
   private static func directory(of path: String) -> String {

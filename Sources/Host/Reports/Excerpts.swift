@@ -1,5 +1,7 @@
 // The script's own lines, as a report shows them.
 
+import System
+
 /// Somewhere in a source.
 struct Place: Equatable {
   let file: String
@@ -39,13 +41,14 @@ struct Excerpts {
       let margin = String(repeating: " ", count: width - "\(number)".count) + "\(number) | "
       let line = lines[number - 1]
       if number == place.line {
-        text += "  \(ink.red(">")) \(ink.dim(margin))\(ink.bold(String(line)))\n"
+        text +=
+          "  \(ink.paint(">", .boldRed)) \(ink.paint(margin, .faint))\(ink.paint(String(line), .bold))\n"
         if let column = place.column, column >= 1, column <= line.count + 1 {
           let indent = String(repeating: " ", count: 4 + margin.count + column - 1)
-          text += "\(indent)\(ink.red("^"))\n"
+          text += "\(indent)\(ink.paint("^", .boldRed))\n"
         }
       } else {
-        text += "    \(ink.dim(margin))\(line)\n"
+        text += "    \(ink.paint(margin, .faint))\(line)\n"
       }
     }
     return text

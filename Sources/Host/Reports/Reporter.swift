@@ -6,6 +6,7 @@
 
 import Glibc
 import Ruby
+import System
 
 /// Tells people of errors in a script.
 final class Reporter {
@@ -68,7 +69,7 @@ final class Reporter {
   }
 
   /// Says one line that is no error.
-  func say(_ line: String) { write("\(ink.bold("fusuma:")) \(line)\n") }
+  func say(_ line: String) { write("\(ink.paint("fusuma:", .bold)) \(line)\n") }
 
   /// Says how often the errors came again that were reported once.
   func tellRepetitions() {
@@ -111,7 +112,9 @@ final class Reporter {
     "\(hook)\(path.map { " \($0)" } ?? ""): "
   }
 
-  private func title(_ line: String) -> String { "\(ink.red("fusuma:")) \(ink.bold(line))\n" }
+  private func title(_ line: String) -> String {
+    "\(ink.paint("fusuma:", .boldRed)) \(ink.paint(line, .bold))\n"
+  }
 
   private func advice(_ hint: String?) -> String { hint.map { "  \($0)\n" } ?? "" }
 
@@ -131,18 +134,5 @@ final class Reporter {
 
   /// One write(2) a report, so that reports of several processes do not mix. Where it fails there is
   /// nobody left to be told.
-  func write(_ text: String) {
-    _ = Array(text.utf8).withUnsafeBytes { write($0, to: descriptor) }
-  }
-
-  /// Writes all of it; answers the errno of what could not be written, or 0.
-  func write(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) -> Int32 {
-    var rest = bytes
-    while let base = rest.baseAddress, rest.count > 0 {
-      let count = Glibc.write(descriptor, base, rest.count)
-      if count < 0 && errno != EINTR { return errno }
-      rest = UnsafeRawBufferPointer(rebasing: rest[max(count, 0)...])
-    }
-    return 0
-  }
+  func write(_ text: String) { writeAll(text, to: descriptor) }
 }

@@ -1,5 +1,6 @@
 import FUSE
 import Glibc
+package import System
 
 /// Which operations are shown; all of them, unless more is said.
 package struct TraceFilter: Equatable, Sendable {

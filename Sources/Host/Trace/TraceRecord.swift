@@ -1,5 +1,6 @@
 import FUSE
 import Glibc
+import System
 
 /// What is measured of a turn while somebody looks. Times are in nanoseconds of the monotonic clock.
 ///

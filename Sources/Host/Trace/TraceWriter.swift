@@ -2,6 +2,7 @@
 
 import FUSE
 import Glibc
+import System
 
 /// How a trace looks.
 package enum TraceFormat: String, CaseIterable, Sendable {

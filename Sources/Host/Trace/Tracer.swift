@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 
 /// Where a trace goes: a file, or a client.
 final class TraceSink {
@@ -143,12 +144,12 @@ extension Host {
         throw HostError("cannot write the trace \(trace.path): \(SystemError(number: Glibc.errno))")
       }
     }
-    let colours = isatty(descriptor) == 1 && getenv("NO_COLOR") == nil
+    let colours = Ink(for: descriptor).isColoured
     let reporter = reporter
     var hasFailed = false
     tracer.add(
       TraceSink(trace.filter, trace.format, colours: colours) { bytes in
-        let error = reporter.write(bytes, to: descriptor)
+        let error = writeAll(bytes, to: descriptor)
         guard error != 0, !hasFailed else { return }
         hasFailed = true
         reporter.say(

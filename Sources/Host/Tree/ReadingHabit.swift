@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// How a file is read: in large pieces, by a script that has them at hand, or otherwise.
 ///

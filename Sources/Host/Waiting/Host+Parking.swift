@@ -8,6 +8,7 @@ import FUSE
 import Glibc
 import HTTP
 import Ruby
+import System
 
 extension Host {
   func installParking() throws(RubyException) {

@@ -4,6 +4,7 @@
 
 import Glibc
 import Synchronization
+import System
 
 /// Does all the waiting of the host, on one thread of its own: timers, descriptors, children, HTTP.
 ///

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import HTTP
+import System
 
 extension WaiterLoop {
   /// Does what another thread asked for.

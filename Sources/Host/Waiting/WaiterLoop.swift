@@ -4,6 +4,7 @@
 import CLinux
 import Glibc
 import HTTP
+import System
 
 /// The loop that does all the waiting: one epoll instance, one heap of deadlines, one `Transfers`.
 final class WaiterLoop {
@@ -71,11 +72,4 @@ enum WaiterPending {
   case transfer
   case work
   case watch(WatchedDescriptor)
-}
-
-/// The time since some moment in the past, which nobody can set. clock_gettime(2).
-func monotonicNanoseconds() -> UInt64 {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }

@@ -11,6 +11,7 @@
 import CLinux
 import Glibc
 import Synchronization
+import System
 
 /// What a signal handler may touch: plain atomics, made before any handler is installed.
 enum Wakeup {

@@ -1,4 +1,4 @@
-// Files that are read as a whole, and what a call of the system failed with.
+// Files that are read and written as a whole.
 
 import Glibc
 
@@ -12,7 +12,7 @@ package enum SourceFile {
     source.starts(with: byteOrderMark) ? Array(source.dropFirst(byteOrderMark.count)) : source
   }
 
-  /// The file's bytes, without a byte order mark. Throws what open(2) or read(2) answered.
+  /// The file's bytes, without a byte order mark. Throws what open(2) or read(2) failed with.
   package static func read(_ path: String) throws(SystemError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw SystemError(number: errno) }
@@ -41,19 +41,7 @@ extension SourceFile {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw SystemError(number: errno) }
     defer { close(descriptor) }
-    var rest = Array(text.utf8)[...]
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-      if count < 0 && errno != EINTR { throw SystemError(number: errno) }
-      rest = rest.dropFirst(max(count, 0))
-    }
+    let number = writeAll(Array(text.utf8), to: descriptor)
+    if number != 0 { throw SystemError(number: number) }
   }
-}
-
-/// A call of the C library that failed.
-package struct SystemError: Error, CustomStringConvertible {
-  package let number: Int32
-  /// Takes what the call left in errno.
-  package init(number: Int32) { self.number = number }
-  package var description: String { String(cString: strerror(number)) }
 }

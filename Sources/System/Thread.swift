@@ -1,11 +1,14 @@
-import Glibc
+// Threads, and what two of them share.
+
+package import Glibc
+import Synchronization
 
 /// A thread to be joined later, or one that nobody asks about again.
 ///
 /// All signals are blocked in it, so that they reach the thread which expects them, and so that a
 /// connection closed by the other side is an error to libcurl, not a SIGPIPE. pthread_create(3).
 /// Returns 0 or an errno; `thread` is only of use where the thread is not detached.
-func startThread(
+package func startThread(
   isDetached: Bool, thread: inout pthread_t, _ body: @escaping @Sendable () -> Void
 ) -> Int32 {
   var attributes = pthread_attr_t()
@@ -37,4 +40,32 @@ func startThread(
 private final class ThreadBody: Sendable {
   let run: @Sendable () -> Void
   init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
+
+/// A POSIX semaphore at one place in memory. sem_init(3).
+///
+/// `@unchecked Sendable`: a semaphore is there to be used by several threads.
+package final class SemaphoreBox: @unchecked Sendable {
+  private let semaphore: UnsafeMutablePointer<sem_t>
+
+  package init() {
+    semaphore = .allocate(capacity: 1)
+    sem_init(semaphore, 0, 0)
+  }
+
+  deinit {
+    sem_destroy(semaphore)
+    semaphore.deallocate()
+  }
+
+  package func post() { sem_post(semaphore) }
+  package func wait() { while sem_wait(semaphore) != 0 && errno == EINTR {} }
+}
+
+/// A number that two threads share.
+package final class Atomic1: Sendable {
+  private let value: Atomic<Int32>
+  package init(_ value: Int32) { self.value = Atomic(value) }
+  package func store(_ new: Int32) { value.store(new, ordering: .releasing) }
+  package func load() -> Int32 { value.load(ordering: .acquiring) }
 }

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Host
+@testable import System
 
 /// Kernels by their names, and what is known of them.
 @Suite struct LinuxReleaseTests {
