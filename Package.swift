@@ -40,8 +40,13 @@ let package = Package(
     .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: strict),
     .target(name: "Terminal", dependencies: ["CEdit", "System"], swiftSettings: strict),
 
+    // What needs no host.
     .target(
-      name: "Host", dependencies: ["Ruby", "FUSE", "HTTP", "System", "CJansson", "CLinux"],
+      name: "Waiting", dependencies: ["HTTP", "System", "CLinux"], swiftSettings: strict),
+
+    .target(
+      name: "Host",
+      dependencies: ["Ruby", "FUSE", "HTTP", "System", "Waiting", "CJansson", "CLinux"],
       resources: [
         "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl", "blocks",
         "queue", "outbox", "console", "reload", "messages", "check",
@@ -59,6 +64,7 @@ let package = Package(
     .testTarget(name: "SystemTests", dependencies: ["System"], swiftSettings: strict),
     .testTarget(name: "FUSETests", dependencies: ["FUSE", "CFuse"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
+    .testTarget(name: "WaitingTests", dependencies: ["Waiting", "HTTP"], swiftSettings: strict),
     .testTarget(name: "HostTests", dependencies: ["Host", "HTTP"], swiftSettings: strict),
     .systemLibrary(name: "CFiles", path: "Tests/CFiles"),
     .testTarget(

@@ -9,6 +9,7 @@ import Glibc
 import HTTP
 import Ruby
 package import System
+import Waiting
 
 /// One script and its mount.
 package final class Host: Operations {

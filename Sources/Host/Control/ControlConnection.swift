@@ -5,6 +5,7 @@
 
 import Glibc
 import Ruby
+import Waiting
 
 /// A client of the mount.
 final class ControlConnection {

@@ -8,6 +8,7 @@ import CLinux
 import Glibc
 import Ruby
 import System
+import Waiting
 
 /// Listens for clients and does what they ask.
 final class ControlServer {

@@ -4,6 +4,7 @@
 import FUSE
 import Glibc
 import Ruby
+import Waiting
 
 /// A client's place in the VM.
 final class Console {

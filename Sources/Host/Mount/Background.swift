@@ -6,6 +6,7 @@
 import CLinux
 import Glibc
 import System
+import Waiting
 
 /// The pipe between the first process, which waits, and the one that serves.
 struct Background {

@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+import Waiting
 
 extension Host {
   func installBackgroundNatives() throws(RubyException) {

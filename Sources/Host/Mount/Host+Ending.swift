@@ -9,6 +9,7 @@ import FUSE
 import Glibc
 import Synchronization
 import System
+import Waiting
 
 extension Host {
   /// How long hooks that wait have to come to an end when the mount does, in nanoseconds.

@@ -4,6 +4,7 @@ import FUSE
 import Glibc
 import Ruby
 import System
+import Waiting
 
 extension Host {
   /// Mounts, serves until the end, unmounts; answers the exit status.

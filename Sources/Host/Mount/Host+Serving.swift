@@ -9,6 +9,7 @@ import Glibc
 import Ruby
 import Synchronization
 import System
+import Waiting
 
 extension Host {
   /// Signals that end the mount.

@@ -2,6 +2,7 @@
 
 import Glibc
 import System
+import Waiting
 
 extension Host {
   /// How long to wait after a change for what belongs to it, in seconds: some editors save in two

@@ -5,6 +5,7 @@ import FUSE
 import Glibc
 import Ruby
 import System
+import Waiting
 
 /// How long something took, how often: in steps of an eighth of a power of two, so that a percentile
 /// is at most a sixteenth off.

@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+import Waiting
 
 extension Host {
   /// Whether the class of a node's instance has a hook; asked of the script's class where there is

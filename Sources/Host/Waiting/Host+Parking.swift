@@ -9,6 +9,7 @@ import Glibc
 import HTTP
 import Ruby
 import System
+import Waiting
 
 extension Host {
   func installParking() throws(RubyException) {

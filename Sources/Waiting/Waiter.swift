@@ -14,7 +14,7 @@ import System
 ///
 /// Until `start` nothing goes on but what `runInPlace` does on the calling thread, so that the process
 /// may fork to go to the background. After `stop` it is the same again.
-package final class Waiter: Sendable {
+public final class Waiter: Sendable {
   private let inbox: WaiterInbox
   private let outbox: WaiterOutbox
   private let thread = Mutex<pthread_t?>(nil)
@@ -38,10 +38,10 @@ package final class Waiter: Sendable {
   deinit { stop() }
 
   /// Readable while there are outcomes to drain.
-  package var eventDescriptor: Int32 { outbox.signal.descriptor }
+  public var eventDescriptor: Int32 { outbox.signal.descriptor }
 
   /// Whether there are outcomes to drain: one relaxed load, to be asked between two requests.
-  package var hasOutcomes: Bool { outbox.isFull }
+  public var hasOutcomes: Bool { outbox.isFull }
 
   /// Starts the thread; from then on waits go on by themselves. Does nothing where it runs already.
   ///

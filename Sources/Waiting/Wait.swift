@@ -4,12 +4,12 @@ package import HTTP
 ///
 /// A ticket is used for one wait, and not again after it was cancelled; only the events of one
 /// streaming request share a ticket.
-package struct Ticket: Hashable, Sendable {
+public struct Ticket: Hashable, Sendable {
   /// The number, which means nothing to the waiter.
-  package let rawValue: UInt64
+  public let rawValue: UInt64
 
   /// Takes a number that no other wait has.
-  package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+  public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 
 /// What a hook, or anything else on the VM's thread, can wait for.

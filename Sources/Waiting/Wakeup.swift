@@ -14,7 +14,7 @@ import Synchronization
 import System
 
 /// What a signal handler may touch: plain atomics, made before any handler is installed.
-enum Wakeup {
+public enum Wakeup {
   /// Signals that have come and were not looked at yet, as bits.
   private static let signals = Atomic<UInt64>(0)
   /// Something has come: look before sleeping.
@@ -37,7 +37,7 @@ enum Wakeup {
   ///
   /// Handlers, unlike ignored or blocked signals, are not inherited by the programs that a script
   /// starts.
-  static func install(catching caught: [Int32]) {
+  package static func install(catching caught: [Int32]) {
     isDue.store(false, ordering: .relaxed)
     signals.store(0, ordering: .relaxed)
     thread.store(UInt(pthread_self()), ordering: .releasing)
@@ -57,7 +57,7 @@ enum Wakeup {
   }
 
   /// Names what is to be taken away when Ruby comes to no end and signals come again; nil for nothing.
-  static func guardMount(_ path: String?) {
+  package static func guardMount(_ path: String?) {
     let copy = path.flatMap { strdup($0) }
     let old = mountPoint.exchange(UInt(bitPattern: copy), ordering: .sequentiallyConsistent)
     // A handler may be reading it on this thread only, and this thread is here.
@@ -82,7 +82,7 @@ enum Wakeup {
     "fusuma: the script does not come to an end: unmounting without it\n"
 
   /// Gives signals their default meaning back.
-  static func uninstall(_ numbers: [Int32]) {
+  package static func uninstall(_ numbers: [Int32]) {
     for number in numbers { signal(number, SIG_DFL) }
   }
 
@@ -94,10 +94,10 @@ enum Wakeup {
   }
 
   /// The descriptor that the VM's thread will sleep on; -1 for none.
-  static func watch(_ number: Int32) { descriptor.store(number, ordering: .sequentiallyConsistent) }
+  package static func watch(_ number: Int32) { descriptor.store(number, ordering: .sequentiallyConsistent) }
 
   /// Lets the VM's thread look at what has come; from any thread, or a signal handler.
-  static func wake() {
+  package static func wake() {
     isDue.store(true, ordering: .sequentiallyConsistent)
     let number = descriptor.load(ordering: .sequentiallyConsistent)
     if number >= 0 { setBlocking(false, number) }
@@ -108,32 +108,32 @@ enum Wakeup {
   }
 
   /// Whether something has come since the last look; the look is over with this.
-  static func takeDue() -> Bool {
+  public static func takeDue() -> Bool {
     guard isDue.load(ordering: .relaxed) else { return false }
     return isDue.exchange(false, ordering: .sequentiallyConsistent)
   }
 
   /// Lets the VM's thread be woken when a descriptor becomes ready, or ends that: what a thread that
   /// waits would do, without one. See O_ASYNC of fcntl(2).
-  static func callFor(_ number: Int32, _ isOn: Bool) {
+  package static func callFor(_ number: Int32, _ isOn: Bool) {
     if isOn { _ = fcntl(number, F_SETOWN, getpid()) }
     Linux.set(O_ASYNC, isOn, of: number)
   }
 
   /// Whether a descriptor of `callFor` has become ready since the last time.
-  static func takeCall() -> Bool { isCalled.exchange(false, ordering: .relaxed) }
+  package static func takeCall() -> Bool { isCalled.exchange(false, ordering: .relaxed) }
 
   /// Whether something has come, without looking.
-  static var hasCome: Bool { isDue.load(ordering: .sequentiallyConsistent) }
+  public static var hasCome: Bool { isDue.load(ordering: .sequentiallyConsistent) }
 
   /// The signals that have come since the last time, lowest first.
-  static func takeSignals() -> [Int32] {
+  package static func takeSignals() -> [Int32] {
     let bits = signals.exchange(0, ordering: .sequentiallyConsistent)
     return (1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Int32($0) }
   }
 
   /// Lets reads of a descriptor wait, or not.
-  static func setBlocking(_ blocks: Bool, _ number: Int32) {
+  public static func setBlocking(_ blocks: Bool, _ number: Int32) {
     Linux.set(O_NONBLOCK, !blocks, of: number)
   }
 }

@@ -4,6 +4,7 @@
 import CLinux
 import Glibc
 import Synchronization
+import System
 
 /// What the waiter's loop is asked to do, by any thread, in order.
 final class WaiterInbox: Sendable {
@@ -149,28 +150,20 @@ final class WaiterSignal: Sendable {
 /// A place for one outcome, where a thread can sit and wait for it.
 final class WaiterSlot: Sendable {
   private let content = Mutex<Outcome?>(nil)
-  // Unsafe for the compiler only: a semaphore is made to be used by several threads. sem_overview(7)
-  private nonisolated(unsafe) let isFilled = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
-
-  init() { sem_init(isFilled, 0, 0) }
-
-  deinit {
-    sem_destroy(isFilled)
-    isFilled.deallocate()
-  }
+  private let isFilled = SemaphoreBox()
 
   var outcome: Outcome? { content.withLock { $0 } }
 
   func fill(_ outcome: Outcome) {
     content.withLock { $0 = outcome }
-    sem_post(isFilled)
+    isFilled.post()
   }
 
   /// Blocks until it is filled; a signal does not end that.
   func wait() -> Outcome {
     while true {
       if let outcome { return outcome }
-      sem_wait(isFilled)
+      isFilled.wait()
     }
   }
 }

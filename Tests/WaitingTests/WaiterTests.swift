@@ -3,7 +3,7 @@ import HTTP
 import Synchronization
 import Testing
 
-@testable import Host
+@testable import Waiting
 
 /// One waiter with its thread, drained as the VM's thread would.
 private final class Bench {
