@@ -94,7 +94,9 @@ public enum Wakeup {
   }
 
   /// The descriptor that the VM's thread will sleep on; -1 for none.
-  package static func watch(_ number: Int32) { descriptor.store(number, ordering: .sequentiallyConsistent) }
+  package static func watch(_ number: Int32) {
+    descriptor.store(number, ordering: .sequentiallyConsistent)
+  }
 
   /// Lets the VM's thread look at what has come; from any thread, or a signal handler.
   package static func wake() {
