@@ -45,12 +45,18 @@ let package = Package(
       name: "Waiting", dependencies: ["HTTP", "System", "CLinux"], swiftSettings: strict),
 
     .target(
-      name: "Host",
-      dependencies: ["Ruby", "FUSE", "HTTP", "System", "Waiting", "CJansson", "CLinux"],
+      name: "RubyLibrary", dependencies: ["Ruby", "System", "CJansson", "CLinux"],
       resources: [
         "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl", "blocks",
         "queue", "outbox", "console", "reload", "messages", "check",
-      ].map { .embedInCode("Prelude/\($0).rb") },
+      ].map { .embedInCode("Ruby/\($0).rb") },
+      swiftSettings: strict),
+
+    .target(
+      name: "Host",
+      dependencies: [
+        "Ruby", "FUSE", "HTTP", "System", "Waiting", "RubyLibrary", "CJansson", "CLinux",
+      ],
       swiftSettings: strict),
     .executableTarget(
       name: "fusuma",
@@ -62,9 +68,13 @@ let package = Package(
 
     .testTarget(name: "RubyTests", dependencies: ["Ruby"], swiftSettings: strict),
     .testTarget(name: "SystemTests", dependencies: ["System"], swiftSettings: strict),
-    .testTarget(name: "FUSETests", dependencies: ["FUSE", "CFuse"], swiftSettings: strict),
+    .testTarget(
+      name: "FUSETests", dependencies: ["FUSE", "CFuse", "System"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
     .testTarget(name: "WaitingTests", dependencies: ["Waiting", "HTTP"], swiftSettings: strict),
+    .testTarget(
+      name: "RubyLibraryTests", dependencies: ["RubyLibrary", "Ruby", "System"],
+      swiftSettings: strict),
     .testTarget(name: "HostTests", dependencies: ["Host", "HTTP"], swiftSettings: strict),
     .systemLibrary(name: "CFiles", path: "Tests/CFiles"),
     .testTarget(

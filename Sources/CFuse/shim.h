@@ -30,13 +30,7 @@ enum { cfuse_version = FUSE_VERSION };
  * glibc declares these two under _GNU_SOURCE only; defining that here would make headers differ
  * from the same ones as Swift's Glibc module sees them.
  */
-extern const char *_Nullable strerrorname_np(int number);
 extern int memfd_create(const char *_Nonnull name, unsigned int flags);
-
-/* "EACCES" for 13, or NULL. */
-static inline const char *_Nullable cfuse_errno_name(int number) {
-  return strerrorname_np(number);
-}
 
 /*
  * The operations that came after 3.14. Where the installed libfuse has no such field the callback

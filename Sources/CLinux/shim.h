@@ -21,6 +21,7 @@ static inline int clinux_pidfd_open(pid_t process, unsigned int flags) {
 // have been read before.
 extern int pipe2(int ends[2], int flags);
 extern const char *sigabbrev_np(int signal);
+extern const char *_Nullable strerrorname_np(int number);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *, int from);
 extern int posix_spawn_file_actions_addchdir_np(
     posix_spawn_file_actions_t *__restrict, const char *__restrict path);

@@ -1,6 +1,6 @@
 // Calls: methods, fibers that take turns, and the members of stat-likes.
 //
-// Invariants: no exception leaves a fiber (Prelude/turn.rb rescues inside it; what comes out all
+// Invariants: no exception leaves a fiber (RubyLibrary/Ruby/turn.rb rescues inside it; what comes out all
 // the same ends the fiber, not the process), and a fiber parks only where mruby lets it yield.
 
 #include "internal.h"

@@ -1,5 +1,6 @@
 import CFuse
 import Glibc
+public import System
 
 /// The names of a directory as the kernel wants them: the answer to readdir and readdirplus.
 ///

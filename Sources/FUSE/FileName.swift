@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// The name of a file as bytes, on its way to a library that looks for the NUL behind it.
 enum FileName {

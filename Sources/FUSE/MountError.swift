@@ -1,4 +1,5 @@
 import Glibc
+public import System
 
 /// Why a filesystem could not be mounted, in the words of libfuse or of fusermount3.
 public struct MountError: Error, Sendable, CustomStringConvertible {

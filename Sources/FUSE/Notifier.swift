@@ -1,5 +1,6 @@
 import CFuse
 import Glibc
+public import System
 
 /// Tells the kernel that what it has cached is no longer so; from any thread.
 ///

@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// The answers of a filesystem that leaves a method out: those of libfuse where a field is NULL.
 ///

@@ -1,4 +1,5 @@
 import CFuse
+public import System
 
 /// The kernel's wish to be told when a file may have become ready.
 ///

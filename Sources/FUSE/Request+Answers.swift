@@ -1,5 +1,6 @@
 import CFuse
 import Glibc
+public import System
 
 /// The kernel's answer to create: two in one.
 private struct CreatedMessage {

@@ -5,7 +5,7 @@
 
 import CFuse
 import Glibc
-import System
+public import System
 
 /// How a session is made.
 public struct SessionOptions: Sendable {

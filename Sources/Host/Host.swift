@@ -8,6 +8,7 @@ import FUSE
 import Glibc
 import HTTP
 import Ruby
+import RubyLibrary
 package import System
 import Waiting
 
@@ -175,9 +176,8 @@ package final class Host: Operations {
         systemExit: try vm.retain(try vm.constant("SystemExit")),
         klass: try vm.retain(.nil), arguments: try vm.retain(.nil))
       fibers = Fibers(hookNames, fuse: classes.fuse)
-    } catch let error as RubyException {
-      _ = error
-      throw HostError("the prelude did not load")
+    } catch let error as HostError {
+      throw error
     } catch {
       throw HostError("there is not enough memory or descriptors to start: \(error)")
     }

@@ -14,6 +14,11 @@ package enum SourceFile {
 
   /// The file's bytes, without a byte order mark. Throws what open(2) or read(2) failed with.
   package static func read(_ path: String) throws(SystemError) -> [UInt8] {
+    try read(path.utf8CString.map { $0 })
+  }
+
+  /// The same for a name as a C string, which may be any bytes.
+  package static func read(_ path: [CChar]) throws(SystemError) -> [UInt8] {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw SystemError(number: errno) }
     defer { close(descriptor) }

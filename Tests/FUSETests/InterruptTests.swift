@@ -1,5 +1,6 @@
 import CFuse
 import Glibc
+import System
 import Testing
 
 @testable import FUSE

@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-/// The building blocks of Prelude/blocks.rb, as a script mixes them in.
+/// The building blocks of RubyLibrary/Ruby/blocks.rb, as a script mixes them in.
 @Suite struct BlocksTests {
   @Test func treeIsReadAndWritten() throws {
     try withMount(.example("tree.rb")) { mount in

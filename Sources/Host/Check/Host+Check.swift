@@ -1,6 +1,7 @@
 // Checking a script without mounting it.
 
 import Ruby
+import RubyLibrary
 package import System
 
 /// What there is to say of a script.
@@ -64,7 +65,7 @@ extension Host {
       else { return .nil }
       return try vm.string(nearest)
     }
-    try vm.evaluate(PackageResources.check_rb, file: "fusuma:check.rb")
+    try Surroundings.defineCheck(in: vm)
     let fuse = vm[classes.fuse]
     let klass = try vm.send(fuse, "klass")
     let check = try vm.send(

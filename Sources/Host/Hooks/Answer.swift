@@ -12,6 +12,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 
 /// What a hook answers when all is well.
 package enum AnswerKind: Sendable {

@@ -1,8 +1,9 @@
-// What a script can ask of the mount, beneath module FUSE (Prelude/fuse.rb).
+// What a script can ask of the mount, beneath module FUSE (RubyLibrary/Ruby/fuse.rb).
 
 import FUSE
 import Glibc
 import Ruby
+import System
 
 extension Host {
   func installMountNatives() throws(RubyException) {

@@ -6,6 +6,7 @@
 package import FUSE
 import Glibc
 import Ruby
+import System
 
 extension Host {
   package func opendir(_ request: consuming Request, node id: NodeID, file: OpenFile) {

@@ -3,6 +3,7 @@
 package import FUSE
 import Glibc
 import Ruby
+import System
 
 extension Host {
   /// The longest value that Linux allows, in bytes (XATTR_SIZE_MAX); so long may a list be, too.

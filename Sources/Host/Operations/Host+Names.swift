@@ -3,6 +3,7 @@
 package import FUSE
 import Glibc
 import Ruby
+import System
 
 extension Host {
   package func lookup(

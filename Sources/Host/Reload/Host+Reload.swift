@@ -7,7 +7,7 @@
 //
 // Hooks that wait meanwhile go on with the code that they began with. Instances stay, with their
 // variables; so does every object that the script would make just as it made it before
-// (Prelude/reload.rb).
+// (RubyLibrary/Ruby/reload.rb).
 //
 // Invariant: nothing is served between the first change and the last one. What the script waits for
 // while it is evaluated is waited for in place.

@@ -1,6 +1,6 @@
 // Idle fibers, by what they call.
 //
-// A fiber calls one method, with one number of arguments, again and again (Prelude/turn.rb): making
+// A fiber calls one method, with one number of arguments, again and again (RubyLibrary/Ruby/turn.rb): making
 // one costs more than a call, and a method's own fiber calls it for less than a fiber for all would.
 
 import Ruby

@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 import Waiting
 
 extension Host {

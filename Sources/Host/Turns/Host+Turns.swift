@@ -3,6 +3,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 
 extension Host {
   // MARK: Beginning and ending

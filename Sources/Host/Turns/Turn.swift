@@ -8,6 +8,7 @@
 import FUSE
 import Glibc
 import Ruby
+import System
 import Waiting
 
 /// What to do with the answer of the hook that a turn is at.

@@ -8,6 +8,7 @@ import FUSE
 import Glibc
 import HTTP
 import Ruby
+import RubyLibrary
 import System
 import Waiting
 

@@ -1,17 +1,14 @@
-// Invariant: a child inherits its three streams and nothing else: no descriptor of the host's, no
-// blocked and no ignored signal.
-
 import CLinux
-@preconcurrency import Glibc
-package import Ruby
+import Glibc
+import Ruby
 import System
 
 /// The natives of process.rb: starting children, watching them, and clocks.
-package enum ProcessModule {
+enum ProcessModule {
   /// Defines them in `vm`.
   ///
   /// Throws where there is no memory for that.
-  package static func install(in vm: VM) throws(RubyException) {
+  static func install(in vm: VM) throws(RubyException) {
     try installChildren(in: vm)
     try vm.define("FUSE", "__pipe") { [unowned vm] _ throws(RubyException) in
       var ends: [Int32] = [0, 0]

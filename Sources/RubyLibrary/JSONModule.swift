@@ -2,14 +2,14 @@
 // and bytes are all checked, by Jansson or here.
 
 import CJansson
-package import Ruby
+import Ruby
 
 /// The natives of json.rb: reading JSON and writing its strings, with Jansson.
-package enum JSONModule {
+enum JSONModule {
   /// Defines them in `vm`.
   ///
   /// Throws where there is no memory for that.
-  package static func install(in vm: VM) throws(RubyException) {
+  static func install(in vm: VM) throws(RubyException) {
     try vm.define("FUSE", "__json_parse") { [unowned vm] call throws(RubyException) in
       let reader = JSONReader(
         vm: vm, symbolizes: call[1].isTruthy, maximumDepth: call[2].integer ?? 0)

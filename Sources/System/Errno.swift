@@ -1,4 +1,4 @@
-import CFuse
+import CLinux
 import Glibc
 
 /// The number of a Linux error, as errno(3) lists them.
@@ -21,7 +21,7 @@ public struct Errno: RawRepresentable, Error, Hashable, Sendable, CustomStringCo
   public static var last: Errno { Errno(Glibc.errno) }
 
   /// The symbolic name, such as "EACCES"; nil where the number has none. See strerrorname_np(3).
-  public var name: String? { cfuse_errno_name(rawValue).map { String(cString: $0) } }
+  public var name: String? { strerrorname_np(rawValue).map { String(cString: $0) } }
 
   /// The sentence for people, such as "Permission denied". See strerror(3).
   public var message: String {

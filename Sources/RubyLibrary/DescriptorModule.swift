@@ -1,15 +1,15 @@
 // Invariant: nothing in here waits. What would, says so, and Ruby then waits for the descriptor.
 
 import Glibc
-package import Ruby
+import Ruby
 import System
 
 /// The natives of io.rb: system calls on descriptors that return at once.
-package enum DescriptorModule {
+enum DescriptorModule {
   /// Defines them in `vm`.
   ///
   /// Throws where there is no memory for that.
-  package static func install(in vm: VM) throws(RubyException) {
+  static func install(in vm: VM) throws(RubyException) {
     try vm.define("FUSE", "__blocks?") { [unowned vm] call throws(RubyException) in
       let events = try vm.cInt(call[1], "poll")
       return Value(wouldBlock(try vm.cInt(call[0], "poll"), Int16(truncatingIfNeeded: events)))

@@ -1,12 +1,12 @@
 // What a script finds around it: constants, natives and the prelude, in the order in which they need
 // each other.
 
-import FUSE
 import Glibc
-import Ruby
+package import Ruby
+package import System
 
 /// The surroundings of a script.
-enum Surroundings {
+package enum Surroundings {
   /// The prelude's files, in the order in which they are evaluated.
   private static let prelude: [(name: String, source: [UInt8])] = [
     ("errno.rb", PackageResources.errno_rb), ("turn.rb", PackageResources.turn_rb),
@@ -20,7 +20,23 @@ enum Surroundings {
   ]
 
   /// Fills a new VM.
-  static func define(in vm: VM) throws(RubyException) {
+  ///
+  /// Throws where that fails, saying at which line of which file.
+  package static func define(in vm: VM) throws(HostError) { try define(in: vm, prelude) }
+
+  static func define(in vm: VM, _ prelude: [(name: String, source: [UInt8])]) throws(HostError) {
+    do throws(RubyException) {
+      try defineNatives(in: vm)
+      for (name, source) in prelude { try evaluate(source, name, in: vm) }
+    } catch {
+      let description = vm.describe(error)
+      let place = description.backtrace.first.map { "\($0): " } ?? ""
+      throw HostError(
+        "the prelude did not load: \(place)\(description.message) (\(description.className))")
+    }
+  }
+
+  private static func defineNatives(in vm: VM) throws(RubyException) {
     try EnvironmentModule.install(in: vm)
     try DescriptorModule.install(in: vm)
     try SourceModule.install(in: vm)
@@ -34,7 +50,21 @@ enum Surroundings {
       try vm.setConstant(name, to: value)
     }
     try vm.setConstant("PARKED", to: vm.parked, in: fuse)
-    for (name, source) in prelude { try vm.evaluate(source, file: "fusuma:\(name)") }
+  }
+
+  /// Adds what looks at a script without mounting it.
+  package static func defineCheck(in vm: VM) throws(RubyException) {
+    try evaluate(PackageResources.check_rb, "check.rb", in: vm)
+  }
+
+  private static func evaluate(
+    _ source: [UInt8], _ name: String, in vm: VM
+  ) throws(RubyException) {
+    let file = "fusuma:\(name)"
+    if let error = vm.syntaxError(in: source, file: file) {
+      throw vm.exception("SyntaxError", error.description)
+    }
+    try vm.evaluate(source, file: file)
   }
 
   /// The numbers of Linux that hooks are handed and answer with.

@@ -1,14 +1,14 @@
 // `environ` is C's and not Sendable; only the VM's thread changes the environment.
-import FUSE
 @preconcurrency import Glibc
-package import Ruby
+import Ruby
+import System
 
 /// The natives of errno.rb and env.rb: this system's errors, and this process's environment.
-package enum EnvironmentModule {
+enum EnvironmentModule {
   /// Defines them in `vm`.
   ///
   /// Throws where there is no memory for that.
-  package static func install(in vm: VM) throws(RubyException) {
+  static func install(in vm: VM) throws(RubyException) {
     try vm.define("FUSE", "__errnos") { [unowned vm] _ throws(RubyException) in
       let list = try vm.array([])
       for errno in Errno.all {

@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@testable import FUSE
+@testable import System
 
 @Suite struct ErrnoTests {
   @Test func anErrorHasItsNameAndItsSentence() {

@@ -1,12 +1,12 @@
-import Glibc
-import Ruby
+package import Ruby
+import System
 
 extension VM {
   /// The Errno exception of a failed call, for a native to throw.
   ///
   /// `what` says what failed, and follows the system's own message: `No such file or directory -
   /// open`. The number is that of errno unless another one is given. errno(3).
-  func systemError(_ what: String, _ number: Int32 = errno) -> RubyException {
+  package func systemError(_ what: String, _ number: Int32 = Errno.last.rawValue) -> RubyException {
     do throws(RubyException) {
       let arguments = [try integer(Int(number)), try string(what)]
       try send(try constant("SystemCallError"), "_sys_fail", arguments)
@@ -19,7 +19,7 @@ extension VM {
   /// The bytes of a String argument as a C string has them: with a NUL behind, and none inside.
   ///
   /// Throws TypeError or ArgumentError.
-  func cString(_ value: Value, _ what: String) throws(RubyException) -> [CChar] {
+  package func cString(_ value: Value, _ what: String) throws(RubyException) -> [CChar] {
     guard let bytes = value.bytes else {
       throw exception("TypeError", "\(what): expected a String, got \(inspect(value, limit: 80))")
     }
@@ -32,7 +32,7 @@ extension VM {
   /// An Integer argument that fits a C int, such as a descriptor, a process id or a flag.
   ///
   /// Throws TypeError.
-  func cInt(_ value: Value, _ what: String) throws(RubyException) -> Int32 {
+  package func cInt(_ value: Value, _ what: String) throws(RubyException) -> Int32 {
     guard let number = value.integer.flatMap({ Int32(exactly: $0) }) else {
       throw exception("TypeError", "\(what): expected a number, got \(inspect(value, limit: 80))")
     }
