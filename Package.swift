@@ -45,6 +45,10 @@ let package = Package(
       name: "Waiting", dependencies: ["HTTP", "System", "CLinux"], swiftSettings: strict),
 
     .target(
+      name: "ControlProtocol", dependencies: ["System", "CJansson", "CLinux"],
+      swiftSettings: strict),
+    .target(name: "Reports", dependencies: ["Ruby", "System"], swiftSettings: strict),
+    .target(
       name: "RubyLibrary", dependencies: ["Ruby", "System", "CJansson", "CLinux"],
       resources: [
         "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl", "blocks",
@@ -55,13 +59,14 @@ let package = Package(
     .target(
       name: "Host",
       dependencies: [
-        "Ruby", "FUSE", "HTTP", "System", "Waiting", "RubyLibrary", "CJansson", "CLinux",
+        "Ruby", "FUSE", "HTTP", "System", "Waiting", "ControlProtocol", "Reports", "RubyLibrary",
+        "CLinux",
       ],
       swiftSettings: strict),
     .executableTarget(
       name: "fusuma",
       dependencies: [
-        "Host", "Terminal", "System", "CLinux",
+        "Host", "ControlProtocol", "Reports", "Terminal", "System", "CLinux",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -72,6 +77,10 @@ let package = Package(
       name: "FUSETests", dependencies: ["FUSE", "CFuse", "System"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
     .testTarget(name: "WaitingTests", dependencies: ["Waiting", "HTTP"], swiftSettings: strict),
+    .testTarget(
+      name: "ControlProtocolTests", dependencies: ["ControlProtocol", "System"],
+      swiftSettings: strict),
+    .testTarget(name: "ReportsTests", dependencies: ["Reports"], swiftSettings: strict),
     .testTarget(
       name: "RubyLibraryTests", dependencies: ["RubyLibrary", "Ruby", "System"],
       swiftSettings: strict),

@@ -4,9 +4,11 @@
 // (Host is not Sendable); a second thread does all the waiting, from the first wait on. No thread
 // exists before the process has gone to the background.
 
+package import ControlProtocol
 import FUSE
 import Glibc
 import HTTP
+import Reports
 import Ruby
 import RubyLibrary
 package import System
@@ -56,7 +58,7 @@ package final class Host: Operations {
   /// The way in for those who want to look inside; nil where it could not be opened.
   var control: ControlServer?
   /// Where others can read what is going on.
-  var notices = Notices()
+  var notices = StatusWriter()
   /// Background work that waits for the mount.
   var spawned: [Spawned] = []
   /// What is to be done after the unmount.

@@ -2,6 +2,7 @@
 
 import FUSE
 import Glibc
+import Reports
 import Ruby
 package import System
 

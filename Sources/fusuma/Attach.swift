@@ -1,6 +1,6 @@
 import ArgumentParser
+import ControlProtocol
 import Glibc
-import Host
 import Terminal
 
 /// Opens a console on a live mount.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLinux
+import ControlProtocol
 import Glibc
 import Host
 import System

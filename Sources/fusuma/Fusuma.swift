@@ -2,7 +2,6 @@
 
 import ArgumentParser
 import Glibc
-import Host
 import System
 
 /// `fusuma`, with a subcommand or, without one, a script to mount.

@@ -1,7 +1,8 @@
 // The prompt: lines that are typed here, and run in the mount.
 
+import ControlProtocol
 import Glibc
-import Host
+import Reports
 import Terminal
 
 /// A console on a live mount.
@@ -110,7 +111,7 @@ struct Prompt {
         return .ended(.unmounted)
       case .interrupted:
         client.send(["do": "interrupt"])
-        client.board.interrupt()
+        client.status.interrupt()
         patience = Prompt.patience
       case .silence:
         say(

@@ -1,4 +1,4 @@
-import Host
+import ControlProtocol
 import Terminal
 
 /// What a mount told of an interval, as lines for people.

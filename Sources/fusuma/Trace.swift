@@ -1,6 +1,6 @@
 import ArgumentParser
+import ControlProtocol
 import Glibc
-import Host
 import System
 import Terminal
 

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Host
+import ControlProtocol
 import System
 
 /// What of a trace is shown, and how.

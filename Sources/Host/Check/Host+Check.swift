@@ -1,5 +1,6 @@
 // Checking a script without mounting it.
 
+import Reports
 import Ruby
 import RubyLibrary
 package import System

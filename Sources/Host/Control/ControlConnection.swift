@@ -3,6 +3,7 @@
 // Invariant: nothing that a client does, or does not do, costs the mount more than a bounded amount of
 // memory and no wait at all: what is sent to one who does not read is dropped, and counted.
 
+import ControlProtocol
 import Glibc
 import Ruby
 import Waiting

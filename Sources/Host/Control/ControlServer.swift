@@ -5,6 +5,7 @@
 // it is the user who mounts, or root.
 
 import CLinux
+import ControlProtocol
 import Glibc
 import Ruby
 import System
@@ -13,7 +14,7 @@ import Waiting
 /// Listens for clients and does what they ask.
 final class ControlServer {
   unowned let host: Host
-  let board: Board
+  let status: StatusPage
   private let address: ControlAddress
   private let listener: Int32
   /// The socket's file, to be told from a later mount's of the same name.
@@ -32,7 +33,9 @@ final class ControlServer {
     self.host = host
     self.address = address
     listener = try ControlServer.listen(at: address.socket)
-    do throws(HostError) { board = try Board.open(address.board, create: true) } catch {
+    do throws(HostError) {
+      status = try StatusPage.make(address.statusPage, hooks: Hook.table.map(\.name))
+    } catch {
       Glibc.close(listener)
       throw error
     }
@@ -84,7 +87,7 @@ final class ControlServer {
     Glibc.close(listener)
     guard ControlServer.inode(address.socket) == inode else { return }
     unlink(address.socket)
-    unlink(address.board)
+    unlink(address.statusPage)
   }
 
   private static func inode(_ path: String) -> ino_t {

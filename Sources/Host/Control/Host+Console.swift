@@ -1,6 +1,7 @@
 // Consoles: lines of Ruby that run in the live VM, each as a turn like any other, so that it may
 // wait while operations go on.
 
+import ControlProtocol
 import FUSE
 import Glibc
 import Ruby
@@ -129,7 +130,7 @@ extension Host {
   }
 
   /// Breaks the wait of a console's line. One that runs cannot be reached from here: it looks at the
-  /// notice board by itself, wherever mruby lets it.
+  /// status page by itself, wherever mruby lets it.
   func interrupt(_ console: Console) {
     guard let turn = console.turn, let ticket = turn.ticket, parked[ticket] === turn else { return }
     parked[ticket] = nil

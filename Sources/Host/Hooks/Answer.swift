@@ -11,6 +11,7 @@
 
 import FUSE
 import Glibc
+import Reports
 import Ruby
 import System
 

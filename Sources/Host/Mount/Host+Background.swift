@@ -2,6 +2,7 @@
 
 import FUSE
 import Glibc
+import Reports
 import Ruby
 import System
 import Waiting

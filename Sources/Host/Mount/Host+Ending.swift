@@ -5,8 +5,10 @@
 // background work goes on; then background work is told; then on_destroy is called. Whoever was told
 // has a moment to come to an end, and is let go of after it.
 
+import ControlProtocol
 import FUSE
 import Glibc
+import Reports
 import Synchronization
 import System
 import Waiting

@@ -4,8 +4,10 @@
 // Whatever happens, the loop ends with every request answered and nothing mounted.
 
 import CLinux
+import ControlProtocol
 package import FUSE
 import Glibc
+import Reports
 import Ruby
 import Synchronization
 import System
@@ -77,7 +79,7 @@ extension Host {
     guard let device else { return }
     do throws(HostError) {
       let server = try ControlServer(self, device: device)
-      notices = server.board.notices
+      notices = server.status.writer
       control = server
     } catch {
       reporter.say("no console, trace or statistics from outside: \(error)")
@@ -86,7 +88,7 @@ extension Host {
 
   func closeControl() {
     for sink in tracer.sinks { sink.flush() }
-    notices = Notices()
+    notices = StatusWriter()
     control?.close()
     control = nil
   }

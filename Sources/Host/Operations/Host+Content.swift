@@ -6,6 +6,7 @@
 
 package import FUSE
 import Glibc
+import Reports
 import Ruby
 import System
 

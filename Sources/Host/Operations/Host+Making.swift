@@ -1,7 +1,9 @@
 // Making, moving and removing names.
 
+import ControlProtocol
 package import FUSE
 import Glibc
+import Reports
 import Ruby
 import System
 

@@ -1,5 +1,6 @@
 // Opening and closing files.
 
+import ControlProtocol
 package import FUSE
 import Glibc
 import Ruby

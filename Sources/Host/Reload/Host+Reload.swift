@@ -14,6 +14,7 @@
 
 import FUSE
 import Glibc
+import Reports
 import Ruby
 import System
 

@@ -1,6 +1,7 @@
 // What follows once a script was loaded again.
 
 import FUSE
+import Reports
 import Ruby
 import System
 

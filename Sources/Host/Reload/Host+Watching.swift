@@ -1,6 +1,7 @@
 // Reloading by itself when a file of the script was saved.
 
 import Glibc
+import Reports
 import System
 import Waiting
 

@@ -1,4 +1,5 @@
 import Glibc
+import System
 
 /// A process that calls, with the ends of the lines that are its own.
 final class Caller {
@@ -11,8 +12,7 @@ final class Caller {
   let json: [UInt8]
 
   /// The most bytes that a name has (the kernel's have 15), and that either of the ends has.
-  private static let longestName = 64
-  static let longest = 64 + longestName * TraceText.longestEscape
+  static let longest = 64 + Process.longestName * TraceText.longestEscape
 
   init(pid: Int32, name: [UInt8], until: UInt64) {
     self.pid = pid
@@ -41,21 +41,6 @@ final class Caller {
     body(&text)
     return [UInt8](text.bytes)
   }
-
-  /// The name that a process has now, for people. proc_pid_comm(5).
-  static func name(of pid: Int32) -> String {
-    Caller.readName(pid).map { String(decoding: $0, as: UTF8.self) } ?? "?"
-  }
-
-  fileprivate static func readName(_ pid: Int32) -> [UInt8]? {
-    guard pid > 0 else { return nil }
-    let descriptor = Glibc.open("/proc/\(pid)/comm", O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: longestName)
-    let count = Glibc.read(descriptor, &bytes, bytes.count)
-    return count > 0 ? Array(bytes.prefix(count).prefix { $0 != UInt8(ascii: "\n") }) : nil
-  }
 }
 
 /// Who calls, by their ids, each name remembered for a second.
@@ -71,7 +56,7 @@ struct Callers {
     let old = known[pid]
     if let old, old.isKnown(at: now) { return old }
     // A process that is gone by now is still called what it was.
-    let name = Caller.readName(pid) ?? old?.name ?? Array("?".utf8)
+    let name = Process.name(of: pid) ?? old?.name ?? Array("?".utf8)
     if known.count >= Callers.most { known = [:] }
     let caller = Caller(pid: pid, name: name, until: now + Callers.lifetime)
     known[pid] = caller

@@ -1,6 +1,7 @@
 // Statistics: how often, how long and how badly, gathered while a client looks, and told to it once
 // an interval.
 
+import ControlProtocol
 import FUSE
 import Glibc
 import Ruby

@@ -1,3 +1,4 @@
+import ControlProtocol
 import FUSE
 import Glibc
 import System
@@ -133,4 +134,21 @@ struct TraceEvent {
   let total: UInt64
   let ruby: UInt64
   let waiting: UInt64
+}
+
+extension TraceFilter {
+  /// Whether an operation is to be shown.
+  func accepts(_ event: TraceEvent) -> Bool {
+    guard event.total >= slowest, operations.isEmpty || operations.contains(event.operation) else {
+      return false
+    }
+    if !errors.isEmpty {
+      guard case .failure(let error) = event.result, errors.contains(error.rawValue) else {
+        return false
+      }
+    }
+    if paths.isEmpty { return true }
+    let path = event.notes.path.map { CChar(bitPattern: $0) } + [0]
+    return paths.contains { fnmatch($0, path, 0) == 0 }
+  }
 }

@@ -1,16 +1,9 @@
 // The line that an operation becomes: put together byte by byte in memory that has room for it.
 
+import ControlProtocol
 import FUSE
 import Glibc
 import System
-
-/// How a trace looks.
-package enum TraceFormat: String, CaseIterable, Sendable {
-  /// A line for people.
-  case text
-  /// A JSON object a line.
-  case json
-}
 
 /// Makes lines of operations.
 struct TraceWriter {

@@ -1,7 +1,9 @@
 // The trace: a line an operation, as it ends. Off, it costs one look at a flag.
 
+import ControlProtocol
 import FUSE
 import Glibc
+import Reports
 import Ruby
 import System
 

@@ -1,5 +1,6 @@
 // Calling hooks: from a turn into the script's method, through a fiber, and on with its answer.
 
+import ControlProtocol
 import FUSE
 import Glibc
 import Ruby
@@ -191,7 +192,9 @@ extension Host {
   private func enter(_ turn: Turn) -> Unmanaged<Turn>? {
     let outer = entered
     entered = .passUnretained(turn)
-    if outer == nil { notices.enter(turn.operation, turn.hook, pid: turn.context.pid) }
+    if outer == nil {
+      notices.enter(turn.operation, hook: turn.hook.rawValue, pid: turn.context.pid)
+    }
     if turn.console != nil { vm.allowInterrupts(by: notices.interruptWord) }
     turn.record?.enterRuby()
     return outer

@@ -1,5 +1,6 @@
 // Turns from beginning to end: each request is answered, and lets go of what it held.
 
+import ControlProtocol
 import FUSE
 import Glibc
 import Ruby

@@ -1,6 +1,12 @@
-import FUSE
-import Glibc
 package import System
+
+/// How a trace looks.
+package enum TraceFormat: String, CaseIterable, Sendable {
+  /// A line for people.
+  case text
+  /// A JSON object a line.
+  case json
+}
 
 /// Which operations are shown; all of them, unless more is said.
 package struct TraceFilter: Equatable, Sendable {
@@ -54,23 +60,9 @@ package struct TraceFilter: Equatable, Sendable {
     throw HostError("\(text) is no duration; for example 250us, 5ms or 1s")
   }
 
-  /// Whether an operation is to be shown.
-  func accepts(_ event: TraceEvent) -> Bool {
-    guard event.total >= slowest, operations.isEmpty || operations.contains(event.operation) else {
-      return false
-    }
-    if !errors.isEmpty {
-      guard case .failure(let error) = event.result, errors.contains(error.rawValue) else {
-        return false
-      }
-    }
-    if paths.isEmpty { return true }
-    let path = event.notes.path.map { CChar(bitPattern: $0) } + [0]
-    return paths.contains { fnmatch($0, path, 0) == 0 }
-  }
-
   // MARK: Over the socket
 
+  /// The filter as a message has it.
   package var message: [String: JSON] {
     [
       "operations": .array(operations.map { .string($0.name) }),
@@ -79,7 +71,8 @@ package struct TraceFilter: Equatable, Sendable {
     ]
   }
 
-  init(_ message: JSON) {
+  /// Reads what came over the socket; what means nothing filters nothing.
+  package init(_ message: JSON) {
     func strings(_ name: String) -> [String] { (message[name]?.array ?? []).compactMap(\.string) }
     operations = Set(strings("operations").compactMap { Operation(name: $0) })
     paths = strings("paths")

@@ -5,21 +5,23 @@
 // how often it came is told once it has been quiet for a while, and at the end.
 
 import Glibc
-import Ruby
+package import Ruby
 import System
 
 /// Tells people of errors in a script.
-final class Reporter {
+package final class Reporter {
   /// Where reports go; standard error by default.
-  var descriptor: Int32 = STDERR_FILENO
+  package var descriptor: Int32 = STDERR_FILENO
   /// Called with a number of seconds after which `tellRepetitions` is to be called.
-  var later: (Double) -> Void = { _ in }
+  package var later: (Double) -> Void = { _ in }
   private var repetitions = Repetitions()
   private var excerpts = Excerpts()
+  package init() {}
+
   private var ink: Ink { Ink(for: descriptor) }
 
   /// Reports an exception that a hook raised. `hint` is only asked when it is the first of its kind.
-  func report(
+  package func report(
     _ exception: VM.ExceptionDescription, in hook: String, path: String?,
     hint: () -> String? = { nil }
   ) {
@@ -35,7 +37,7 @@ final class Reporter {
   }
 
   /// Reports the exception that ended a script.
-  func report(script exception: VM.ExceptionDescription, hint: String? = nil) {
+  package func report(script exception: VM.ExceptionDescription, hint: String? = nil) {
     let frames = frames(of: exception)
     let place = frames.first.flatMap(Place.init)
     let origin = frames.first.map { "\($0): " } ?? ""
@@ -45,14 +47,14 @@ final class Reporter {
   }
 
   /// Reports source that does not parse.
-  func report(_ error: VM.SyntaxError) {
+  package func report(_ error: VM.SyntaxError) {
     let place = Place(file: error.file, line: error.line, column: error.column)
     write(title(error.description) + excerpts.around(place, ink))
   }
 
   /// Reports an answer that is none, with the place where the hook is defined; those of one class are
   /// one error.
-  func report(
+  package func report(
     wrongAnswer answer: String, of className: String, expected: String, in hook: String,
     path: String?, definition: () -> Place?
   ) {
@@ -62,17 +64,17 @@ final class Reporter {
   }
 
   /// Reports anything else.
-  func report(_ message: String, in hook: String, path: String?) {
+  package func report(_ message: String, in hook: String, path: String?) {
     let line = head(hook, path) + message
     guard isNews("\(hook) \(message)", line) else { return }
     write(title(line))
   }
 
   /// Says one line that is no error.
-  func say(_ line: String) { write("\(ink.paint("fusuma:", .bold)) \(line)\n") }
+  package func say(_ line: String) { write("\(ink.paint("fusuma:", .bold)) \(line)\n") }
 
   /// Says how often the errors came again that were reported once.
-  func tellRepetitions() {
+  package func tellRepetitions() {
     for line in repetitions.take() { say(line) }
     if let seconds = repetitions.due { later(seconds) }
   }
@@ -82,7 +84,7 @@ final class Reporter {
   ///
   /// Answers whether any of them is another than those of before.
   @discardableResult
-  func remember(_ files: [String]) -> Bool {
+  package func remember(_ files: [String]) -> Bool {
     let before = excerpts
     for line in repetitions.take() { say(line) }
     repetitions = Repetitions()
@@ -92,7 +94,7 @@ final class Reporter {
   }
 
   /// Reports on files as they are now, not as they were when they were remembered.
-  func reportingOnNewSources(_ body: () -> Void) {
+  package func reportingOnNewSources(_ body: () -> Void) {
     let remembered = excerpts
     excerpts = Excerpts()
     body()

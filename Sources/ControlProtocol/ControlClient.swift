@@ -7,8 +7,8 @@ package import System
 
 /// A conversation with a live mount.
 package final class ControlClient {
-  /// The notice board, which is read without asking anybody.
-  package let board: Board
+  /// The status page, which is read without asking the mount.
+  package let status: StatusPage
   private let descriptor: Int32
   private var input: [UInt8] = []
 
@@ -29,7 +29,7 @@ package final class ControlClient {
       throw HostError(
         "the mount at \(mountPoint) does not answer: \(SystemError(number: number))")
     }
-    do throws(HostError) { board = try Board.open(address.board, create: false) } catch {
+    do throws(HostError) { status = try StatusPage.open(address.statusPage) } catch {
       close(descriptor)
       throw error
     }
@@ -97,16 +97,18 @@ package final class ControlClient {
     }
   }
 
-  /// What holds the mount up, as the notice board has it: work that goes on for a while.
+  /// What holds the mount up, as the status page has it: work that goes on for a while.
   package func holder() -> String {
-    let first = board.read()
+    let first = status.read()
     usleep(100_000)
-    let second = board.read()
+    let second = status.read()
     guard first == second, let work = second.work else { return "other work" }
     switch second.pid {
     case 0: return work
     case getpid(): return "this line"
-    default: return "\(work) for \(Caller.name(of: second.pid)) (pid \(second.pid))"
+    default:
+      let name = Process.name(of: second.pid).map { String(decoding: $0, as: UTF8.self) } ?? "?"
+      return "\(work) for \(name) (pid \(second.pid))"
     }
   }
 }

@@ -1,5 +1,6 @@
 // What a report can say of the script that only the VM knows.
 
+import Reports
 import Ruby
 
 extension Host {

@@ -1,13 +1,13 @@
-// Where a mount and its clients meet: a socket and a notice board, in a directory that belongs to the
+// Where a mount and its clients meet: a socket and a status page, in a directory that belongs to the
 // user who mounts.
 //
 // Invariant: nothing is made in, and nothing is believed that lies in, a directory which is not the
 // user's own or which others may enter.
 
-import Glibc
+package import Glibc
 package import System
 
-/// The place of one mount's socket and notice board.
+/// The place of one mount's socket and status page.
 package struct ControlAddress: Equatable, Sendable {
   /// The directory's path.
   package let directory: String
@@ -16,8 +16,8 @@ package struct ControlAddress: Equatable, Sendable {
 
   /// The socket's path.
   package var socket: String { "\(directory)/\(device).socket" }
-  /// The notice board's path.
-  package var board: String { "\(directory)/\(device).board" }
+  /// The status page's path.
+  package var statusPage: String { "\(directory)/\(device).status" }
 
   /// The address for a new mount of this user's; makes the directory.
   ///
@@ -93,7 +93,7 @@ package struct ControlAddress: Equatable, Sendable {
 
 extension sockaddr_un {
   /// The address of a socket at a path; nil for a path that is too long for one. unix(7).
-  init?(path: String) {
+  package init?(path: String) {
     self.init()
     sun_family = sa_family_t(AF_UNIX)
     let bytes = Array(path.utf8)
@@ -107,7 +107,7 @@ extension sockaddr_un {
   }
 
   /// Hands the address over as the socket calls want it.
-  mutating func withAddress<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
+  package mutating func withAddress<R>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
     withUnsafePointer(to: &self) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
         body($0, socklen_t(MemoryLayout<sockaddr_un>.size))

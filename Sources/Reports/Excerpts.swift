@@ -3,20 +3,20 @@
 import System
 
 /// Somewhere in a source.
-struct Place: Equatable {
-  let file: String
-  let line: Int
+package struct Place: Equatable {
+  package let file: String
+  package let line: Int
   /// From 1 on; nil where only the line is known.
-  var column: Int?
+  package var column: Int?
 
-  init(file: String, line: Int, column: Int? = nil) {
+  package init(file: String, line: Int, column: Int? = nil) {
     self.file = file
     self.line = line
     self.column = column
   }
 
   /// The place of a frame of a backtrace: "file:line" or "file:line:in method".
-  init?(frame: String) {
+  package init?(frame: String) {
     let place = frame.split(separator: ":in ", maxSplits: 1).first ?? ""
     guard let colon = place.lastIndex(of: ":"),
       let line = Int(place[place.index(after: colon)...])

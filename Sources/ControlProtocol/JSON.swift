@@ -108,7 +108,7 @@ package enum JSON: Equatable, Sendable {
   }
 
   /// Writes a string in quotes; the bytes must be UTF-8.
-  static func write(_ bytes: some Sequence<UInt8>, to out: inout [UInt8]) {
+  package static func write(_ bytes: some Sequence<UInt8>, to out: inout [UInt8]) {
     let digits = Array("0123456789abcdef".utf8)
     out.append(UInt8(ascii: "\""))
     for byte in bytes {
