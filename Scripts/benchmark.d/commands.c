@@ -9,13 +9,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// $material is a folder with tree.tar, a tree of some thousand files, and repository, the same in git.
+// $material is a folder with tree.tar, a tree of some thousand files, repository, the same in git, and
+// large, a file of 128 MiB.
 #define NEEDS_TREE "[ -d tree ] || tar -xf \"$material/tree.tar\"; "
 #define NEEDS_CLONE "[ -d clone ] || git clone -q \"file://$material/repository\" clone; "
 #define NEEDS_COPY "[ -d copy ] || { " NEEDS_TREE "cp -a tree copy; }; "
 // Into a pipe: some programs do less where they see that it is /dev/null.
 #define UNSEEN " | cat > /dev/null"
-#define NEEDS_LARGE "[ -f large ] || head -c 256M /dev/zero > large; "
+#define NEEDS_LARGE "[ -f large ] || cp \"$material/large\" .; "
 
 const struct command commands[] = {
     {"untar", "tar -xf", "rm -rf tree", "tar -xf \"$material/tree.tar\""},
@@ -23,12 +24,17 @@ const struct command commands[] = {
     {"status", "git status", NEEDS_CLONE, "git -C clone status --porcelain" UNSEEN},
     {"grep", "grep -r", NEEDS_TREE, "! grep -rq 'no such words' tree"},
     {"ls", "ls -lR", NEEDS_TREE, "ls -lR tree" UNSEEN},
+    {"names", "ls -R", NEEDS_TREE, "ls -R tree" UNSEEN},
     {"find", "find", NEEDS_TREE, "find tree -name '*7*'" UNSEEN},
     {"du", "du -s", NEEDS_TREE, "du -s tree" UNSEEN},
     {"cp", "cp -a", NEEDS_TREE "rm -rf copy", "cp -a tree copy"},
     {"rm", "rm -rf", NEEDS_COPY, "rm -rf copy"},
-    {"write", "head -c 256M > large", "rm -f large", "head -c 256M /dev/zero > large"},
-    {"read", "cat large", NEEDS_LARGE, "cat large" UNSEEN},
+    {"write", "cp of 128 MiB to it", "rm -f large", "cp \"$material/large\" large"},
+    {"read", "cp of 128 MiB from it", NEEDS_LARGE "rm -f \"$material/copy\"", "cp large \"$material/copy\""},
+    {"cat", "cat of 128 MiB", NEEDS_LARGE, "cat large > /dev/null"},
+    {"dd", "dd bs=1M of 128 MiB", NEEDS_LARGE, "dd if=large of=/dev/null bs=1M status=none"},
+    {"md5sum", "md5sum of 128 MiB", NEEDS_LARGE, "md5sum large" UNSEEN},
+    {"search", "grep in 128 MiB", NEEDS_LARGE, "! grep -q 'no such words' large"},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { most_sides = 8, most_rows = 64, most_rounds = 1000, stats = 200000 };
+enum { most_sides = 12, most_rows = 64, most_rounds = 1000, stats = 200000 };
 
 static struct side sides[most_sides];
 static int side_count;
