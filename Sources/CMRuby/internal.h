@@ -19,7 +19,7 @@
 _Static_assert(sizeof(mrb_value) == sizeof(cmr_value), "a value is one word (word boxing)");
 _Static_assert(sizeof(mrb_sym) == sizeof(cmr_symbol), "a symbol is 32 bits");
 
-enum { CMR_SHAPES = 16, CMR_ADOPTED = 32 };
+enum { CMR_SHAPES = 16 };
 
 struct cmr_vm {
   mrb_state *mrb;
@@ -40,12 +40,6 @@ struct cmr_vm {
   size_t peak;
   size_t total;
   size_t limit;
-  // Strings whose bytes somebody else allocated.
-  struct cmr_adopted {
-    void *start, *memory;
-    size_t size;
-  } adopted[CMR_ADOPTED];
-  int adopted_count;
   size_t total_at_collection;
   size_t live_at_full_collection;
 

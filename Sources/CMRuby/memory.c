@@ -34,77 +34,11 @@ static void count_more(cmr_vm *vm, size_t bytes) {
   if (vm->live > vm->peak) vm->peak = vm->live;
 }
 
-// MARK: Adopted bytes
-
-// The adopted String whose bytes begin at `block`; NULL for memory of mruby's own, as nearly all is.
-static struct cmr_adopted *adopted_at(cmr_vm *vm, const void *block) {
-  for (int i = vm->adopted_count - 1; i >= 0; i--) {
-    if (vm->adopted[i].start == block) return &vm->adopted[i];
-  }
-  return NULL;
-}
-
-static void disown(cmr_vm *vm, struct cmr_adopted *adopted) {
-  vm->live -= adopted->size;
-  free(adopted->memory);
-  *adopted = vm->adopted[--vm->adopted_count];
-}
-
-// mruby wants to free adopted bytes, or to have them in a block of another size.
-static void *resize_adopted(cmr_vm *vm, struct cmr_adopted *adopted, size_t size) {
-  if (size > 0 && size <= adopted->size) return adopted->start;
-  void *moved = NULL;
-  if (size > 0) {
-    moved = cmr_allocate(vm->mrb, NULL, size, vm);
-    if (!moved) return NULL;
-    memcpy(moved, adopted->start, adopted->size);
-  }
-  disown(vm, adopted);
-  return moved;
-}
-
-struct adoption {
-  void *memory;
-  char *start;
-  size_t count;
-};
-
-static mrb_value adopt(mrb_state *mrb, void *data) {
-  const struct adoption *adoption = data;
-  cmr_vm *vm = mrb->ud;
-  mrb_value value = mrb_str_new_static(mrb, adoption->start, adoption->count);
-  struct RString *string = RSTRING(value);
-  // From a String over bytes of somebody else's to one that frees them: one with room for a NUL.
-  RSTR_UNSET_TYPE_FLAG(string);
-  string->as.heap.aux.capa = (mrb_int)adoption->count;
-  adoption->start[adoption->count] = '\0';
-  size_t size = adoption->count + 1;
-  vm->adopted[vm->adopted_count++] =
-      (struct cmr_adopted){adoption->start, adoption->memory, size};
-  count_more(vm, size);
-  return value;
-}
-
-bool cmr_may_adopt(const cmr_vm *vm, size_t count) {
-  return count >= CMR_LEAST_ADOPTED && vm->adopted_count < CMR_ADOPTED && !vm->limit;
-}
-
-cmr_result cmr_adopt(cmr_vm *vm, void *memory, size_t offset, size_t count) {
-  cmr_result result =
-      cmr_guard(vm, adopt, &(struct adoption){memory, (char *)memory + offset, count});
-  if (result.raised) free(memory);
-  return result;
-}
-
 // MARK: The allocator
 
 void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data) {
   (void)mrb;
   cmr_vm *vm = data;
-  if (block && vm->adopted_count > 0) {
-    struct cmr_adopted *adopted = adopted_at(vm, block);
-    if (adopted) return resize_adopted(vm, adopted, size);
-  }
   size_t old = block ? malloc_usable_size(block) : 0;
   if (size == 0) {
     vm->live -= old;

@@ -167,24 +167,6 @@ public final class Session {
     fuse_session_process_buf(raw, buffer)
   }
 
-  /// Gives away the memory of the request that is being processed, which ends behind `data`, a piece
-  /// of it, with a byte to spare: a block that is to be freed with free(3), and where the piece begins.
-  ///
-  /// Nothing of the request but that piece is valid afterwards. nil where it cannot be had.
-  public func giveAway(
-    _ data: UnsafeRawBufferPointer
-  ) -> (memory: UnsafeMutableRawPointer, offset: Int)? {
-    guard let memory = buffer.pointee.mem, let start = data.baseAddress,
-      buffer.pointee.flags.rawValue == 0, start >= UnsafeRawPointer(memory),
-      start + data.count <= UnsafeRawPointer(memory) + buffer.pointee.size
-    else { return nil }
-    let offset = start - UnsafeRawPointer(memory)
-    // libfuse makes room anew for the next request. What it keeps beyond this one goes back.
-    guard let block = realloc(memory, offset + data.count + 1) else { return nil }
-    buffer.pointee.mem = nil
-    return (block, offset)
-  }
-
   private func connect(to descriptor: Int32) throws(MountError) {
     let flags = fcntl(descriptor, F_GETFL)
     guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0 else {

@@ -31,17 +31,6 @@ extension VM {
     try check(cmr_string(raw, cmr_bytes(bytes)))
   }
 
-  /// Whether `adopt` takes so many bytes now.
-  public func mayAdopt(count: Int) -> Bool { cmr_may_adopt(raw, count) }
-
-  /// A String that takes over, without a copy, `count` bytes at an offset in a block of malloc(3)'s,
-  /// which has room for one more. The block is the VM's from now on, also where this throws.
-  public func adopt(
-    _ memory: UnsafeMutableRawPointer, offset: Int, count: Int
-  ) throws(RubyException) -> Value {
-    try check(cmr_adopt(raw, memory, offset, count))
-  }
-
   public func string(_ bytes: [UInt8]) throws(RubyException) -> Value {
     try check(bytes.withBytes { cmr_string(raw, $0) })
   }

@@ -55,35 +55,6 @@ import Testing
     }
   }
 
-  @Test func adoptedBytesAreAStringLikeAnyOther() throws {
-    let count = 1 << 20
-    let before = vm.memory.live
-    for round in 0..<200 {
-      try vm.scope {
-        guard vm.mayAdopt(count: count), let block = malloc(count + 101) else {
-          Issue.record("could not adopt in round \(round)")
-          return
-        }
-        memset(block, Int32(UInt8(ascii: "x")), count + 100)
-        let string = try vm.adopt(block, offset: 100, count: count)
-        try vm.setConstant("PIECE", to: string)
-        // It grows, is cut, shared and changed, and the pieces outlive it.
-        try #expect(vm.run("PIECE.size").integer == count)
-        try #expect(vm.run("($a = PIECE[5, 100_000]).size").integer == 100_000)
-        try #expect(vm.run("(PIECE << 'yz')[-3, 3]").text == "xyz")
-        try #expect(vm.run("PIECE.sub!('y', '')[-2, 2]").text == "xz")
-        try #expect(vm.run("$a[0, 3] + $a.size.to_s").text == "xxx100000")
-      }
-      vm.collectIfDue()
-      #expect(vm.memory.live < before + 64 << 20)
-    }
-    try vm.setConstant("PIECE", to: .nil)
-    _ = try vm.run("$a = nil")
-    vm.collect()
-    #expect(vm.memory.live < before + 1 << 20)
-    #expect(vm.mayAdopt(count: count))
-  }
-
   /// In time of the processor, which others on the machine do not add to.
   @Test func nothingWaitsLongForTheCollectorWithManyObjects() throws {
     let klass = try vm.run(

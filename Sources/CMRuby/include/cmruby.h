@@ -114,13 +114,6 @@ void cmr_interrupt_at(cmr_vm *vm, uint64_t *_Nullable word);
 void cmr_collect_if_due(cmr_vm *vm);
 void cmr_collect(cmr_vm *vm);
 
-/// Whether a String may take so many bytes over as they are: few of them at once, and large ones.
-bool cmr_may_adopt(const cmr_vm *vm, size_t count);
-enum { CMR_LEAST_ADOPTED = 32 << 10 };
-/// A String of the bytes at `offset` in a block of malloc's, which the VM frees from now on, in any
-/// case. There must be room for one byte more.
-cmr_result cmr_adopt(cmr_vm *vm, void *memory, size_t offset, size_t count);
-
 int cmr_arena_save(const cmr_vm *vm);
 void cmr_arena_restore(cmr_vm *vm, int index);
 

@@ -154,15 +154,9 @@ extension Host {
       // Where the end is, the draft knows better than the kernel, which may remember another size.
       return writeDraft(turn, node, data, file.flags & O_APPEND == 0 ? offset : nil)
     }
-    let scope = vm.openScope()
-    defer { vm.closeScope(scope) }
-    let content: Argument
-    do throws(RubyException) { content = try argument(of: data) } catch {
-      return fail(turn, errno(of: error, in: Hook.write.name, node: node))
-    }
     turn.file = file
     turn.range = (offset, total)
-    call(turn, .write, on: node, [content, .integer(offset), object(handle?.object)]) {
+    call(turn, .write, on: node, [.bytes(data), .integer(offset), object(handle?.object)]) {
       [self] answer throws(Errno) in
       try written(answer)
     }
@@ -182,15 +176,6 @@ extension Host {
       node.attributes?.mode = mode
       self.answer(turn, written: count)
     }
-  }
-
-  /// What was written as an argument: a large piece is not copied, but keeps the memory into which
-  /// the kernel wrote it.
-  private func argument(of data: UnsafeRawBufferPointer) throws(RubyException) -> Argument {
-    guard vm.mayAdopt(count: data.count), let given = session?.giveAway(data) else {
-      return .bytes(data)
-    }
-    return .value(try vm.adopt(given.memory, offset: given.offset, count: data.count))
   }
 
   // MARK: Content as a whole
