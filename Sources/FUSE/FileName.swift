@@ -20,28 +20,11 @@ enum FileName {
     }
   }
 
-  /// Whether a NUL or slash is among the bytes, of which eight are looked at at once: it is done for
-  /// every name of every listing.
   @inline(__always)
   private static func hasSeparator(_ name: UnsafeRawBufferPointer) -> Bool {
-    let last = name.count - 8
-    guard last >= 0 else { return name.contains { $0 == 0 || $0 == UInt8(ascii: "/") } }
-    var index = 0
-    while index < last {
-      if hasSeparator(name.loadUnaligned(fromByteOffset: index, as: UInt64.self)) { return true }
-      index += 8
-    }
-    // The last eight overlap those before them where the length is no multiple of eight.
-    return hasSeparator(name.loadUnaligned(fromByteOffset: last, as: UInt64.self))
-  }
-
-  @inline(__always)
-  private static func hasSeparator(_ eight: UInt64) -> Bool {
-    let ones: UInt64 = 0x0101_0101_0101_0101
-    let slashes = eight ^ (ones &* UInt64(UInt8(ascii: "/")))
-    // Taking 1 from each byte sets the highest bit, where it was not set before, only of a byte that
-    // was 0, or stands above one that was.
-    return ((eight &- ones) & ~eight | (slashes &- ones) & ~slashes) & (ones << 7) != 0
+    guard let start = name.baseAddress else { return false }
+    return memchr(start, 0, name.count) != nil
+      || memchr(start, Int32(UInt8(ascii: "/")), name.count) != nil
   }
 
   /// Lends a copy of the name that ends with NUL.

@@ -7,8 +7,20 @@ extension MountOptions {
     // What FUSE 2 had to be asked for is how things are, or is the filesystem's own business.
     case "nonempty", "big_writes", "large_read", "intr", "nointr", "hard_remove":
       try option.flag()
+    // Files are kept for as long as they have a path, and their inode numbers with them.
+    case "noforget", "readdir_ino":
+      try option.flag()
+    case "remember":
+      _ = try option.number()
+    // One thread serves them all.
+    case "clone_fd":
+      try option.flag()
+    case "max_threads", "max_idle_threads":
+      _ = try option.number()
     case "modules":
       throw option.error("libfuse's modules do not work with this filesystem")
+    case "ac_attr_timeout":
+      throw option.error("auto_cache goes by attr_timeout")
     default:
       addToLibrary(option)
     }
@@ -19,7 +31,6 @@ extension MountOptions {
     case "attr_timeout": attributeTimeout = try option.seconds()
     case "entry_timeout": entryTimeout = try option.seconds()
     case "negative_timeout": negativeTimeout = try option.seconds()
-    case "ac_attr_timeout": autoCacheTimeout = try option.seconds()
     case "uid": uid = try option.identity()
     case "gid": gid = try option.identity()
     case "umask": umask = try option.permissions()
@@ -28,13 +39,7 @@ extension MountOptions {
     case "noauto_cache": autoCache = !(try option.flag())
     case "direct_io": directIO = try option.flag()
     case "use_ino": useInodes = try option.flag()
-    case "readdir_ino": readdirInodes = try option.flag()
     case "no_rofd_flush": noReadOnlyFlush = try option.flag()
-    case "noforget": remember = try option.flag() ? .forever : nil
-    case "remember": remember = .seconds(try option.number())
-    case "max_threads": maxThreads = try option.number()
-    case "max_idle_threads": maxIdleThreads = try option.number()
-    case "clone_fd": cloneDescriptor = try option.flag()
     default: return false
     }
     return true

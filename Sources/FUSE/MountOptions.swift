@@ -18,25 +18,16 @@ public struct MountOptionError: Error, Hashable, Sendable, CustomStringConvertib
 /// The options after `-o`, sorted by who is to honour them.
 ///
 /// Those which libfuse's high-level library honours, and the low-level session knows nothing of,
-/// become fields; an option that was not given is nil. All others stay as they are, for libfuse and
-/// the kernel (`libraryOptions`). An option may be given again: the last one counts.
+/// become fields; an option that was not given is nil. Those that ask for what is the case anyway, or
+/// for threads where there is one, are taken without effect. All others stay as they are, for libfuse
+/// and the kernel (`libraryOptions`). An option may be given again: the last one counts.
 public struct MountOptions: Sendable {
-  /// How long an instance is kept that the kernel has forgotten.
-  public enum Remember: Hashable, Sendable {
-    /// As long as the mount (noforget).
-    case forever
-    /// So many seconds (remember=N).
-    case seconds(UInt32)
-  }
-
   /// attr_timeout=: how long attributes hold, in seconds.
   public var attributeTimeout: Double?
   /// entry_timeout=: how long names hold, in seconds.
   public var entryTimeout: Double?
   /// negative_timeout=: how long it holds that a name does not exist, in seconds.
   public var negativeTimeout: Double?
-  /// ac_attr_timeout=: how long attributes count as fresh for auto_cache, in seconds.
-  public var autoCacheTimeout: Double?
   /// uid=: the owner that every file shows.
   public var uid: UInt32?
   /// gid=: the group that every file shows.
@@ -51,18 +42,8 @@ public struct MountOptions: Sendable {
   public var directIO: Bool?
   /// use_ino: programs see the inode numbers of the filesystem.
   public var useInodes: Bool?
-  /// readdir_ino: a listing tells the inode numbers that are known already.
-  public var readdirInodes: Bool?
   /// no_rofd_flush: closing a file that was only read sends no flush.
   public var noReadOnlyFlush: Bool?
-  /// noforget, remember=: how long to keep what the kernel has forgotten.
-  public var remember: Remember?
-  /// max_threads=: how many threads may serve.
-  public var maxThreads: UInt32?
-  /// max_idle_threads=: how many threads may wait for work.
-  public var maxIdleThreads: UInt32?
-  /// clone_fd: every thread has a descriptor of its own.
-  public var cloneDescriptor: Bool?
 
   /// The options for `SessionOptions.libraryOptions`, escapes included, each once.
   public internal(set) var libraryOptions: [String] = []
