@@ -49,7 +49,17 @@ public final class Session {
   var isAnsweringInit = false
   /// Whether the peer is not the kernel but speaks over a socket.
   private(set) var isSocket = false
-  private var isMounted = false
+  /// Whether the connection was closed without libfuse, whose descriptor stands for nothing then.
+  private var isDisconnected = false
+  private var place: Place?
+
+  /// Where the filesystem was mounted, and the mount's number, which no other live mount has.
+  private struct Place {
+    let path: String
+    let device: String?
+    /// Whether the mount is still there, and nothing over it.
+    var isOurs: Bool { device == nil || MountTable.last(at: path)?.device == device }
+  }
 
   /// What was agreed on with the kernel; nil until its first request has been processed.
   public private(set) var connection: Connection?
@@ -105,12 +115,15 @@ public final class Session {
   /// A process with several threads should know that standard error is theirs meanwhile. See
   /// fuse_session_mount(3).
   public func mount(at path: UnsafePointer<CChar>) throws(MountError) {
+    // Before this process would have to reply to its own question.
+    let given = String(cString: path)
+    let resolved = Path.resolving(given) ?? given
     let (status, text) = StandardError.capturing {
       errno = 0
       return fuse_session_mount(raw, path)
     }
     guard status == 0 else { throw MountError(text: text, errno: .last) }
-    isMounted = true
+    place = Place(path: resolved, device: MountTable.last(at: resolved)?.device)
     writeAll(text, to: 2)
     do { try connect(to: fuse_session_fd(raw)) } catch {
       unmount()
@@ -118,21 +131,30 @@ public final class Session {
     }
   }
 
-  /// Takes the filesystem off its mount point, if it is mounted; requests still open are lost.
+  /// Takes the filesystem off its mount point, if it is there; requests still open are lost.
   ///
-  /// See fuse_session_unmount(3).
+  /// What else is mounted there, or was moved there meanwhile, stays. See fuse_session_unmount(3).
   public func unmount() {
-    guard isMounted else { return }
-    isMounted = false
-    // So that libfuse does not complain of answers that come from now on.
+    guard let place = place.take() else { return }
+    // So that libfuse does not complain of replies that come from now on.
     fuse_session_exit(raw)
-    fuse_session_unmount(raw)
+    if place.isOurs {
+      fuse_session_unmount(raw)
+    } else {
+      // libfuse would unmount whatever is there now. The connection is closed without it: the number
+      // stays taken, by nothing, until libfuse closes it with the session.
+      let nothing = open("/dev/null", O_RDWR | O_CLOEXEC)
+      dup2(nothing, fuse_session_fd(raw))
+      _ = fcntl(fuse_session_fd(raw), F_SETFD, FD_CLOEXEC)
+      close(nothing)
+      isDisconnected = true
+    }
   }
 
   /// What to wait on until a request can be received; -1 before the mount and after the unmount.
   ///
   /// It does not block. See fuse_session_fd(3).
-  public var descriptor: Int32 { fuse_session_fd(raw) }
+  public var descriptor: Int32 { isDisconnected ? -1 : fuse_session_fd(raw) }
 
   /// Lets `receive` say that the session has ended.
   public func exit() { fuse_session_exit(raw) }

@@ -81,6 +81,29 @@ import Testing
     session.unmount()
   }
 
+  /// Elsewhere it stays mounted, so the kernel does not tell the session that it is gone from its place.
+  @Test(.enabled(if: canMount, "mounting needs root and /dev/fuse"), arguments: [false, true])
+  func anUnmountTakesNothingElseAwayAndIsSilent(hasOtherBelow: Bool) throws {
+    let path = try makeDirectory()
+    let elsewhere = try makeDirectory()
+    defer {
+      rmdir(path)
+      rmdir(elsewhere)
+    }
+    if hasOtherBelow { try #require(mount("tmpfs", path, "tmpfs", 0, nil) == 0) }
+    let session = try Session(SmallFilesystem())
+    try session.mount(at: path)
+    let move = "mount --bind '\(path)' '\(elsewhere)' && umount '\(path)'"
+    #expect(try serve(session, while: spawn(["/bin/sh", "-c", move])) == 0)
+    let (_, words) = StandardError.capturing { session.unmount() }
+    #expect(words.isEmpty)
+    #expect(session.descriptor == -1)
+    #expect(try session.receive() == .ended)
+    #expect(MountTable.last(at: path)?.type == (hasOtherBelow ? "tmpfs" : nil))
+    if hasOtherBelow { umount2(path, 0) }
+    umount2(elsewhere, Linux.unmountDetach)
+  }
+
   @Test func aMountThatFailsSaysWhyInOneLine() throws {
     let session = try Session(SmallFilesystem())
     let error = #expect(throws: MountError.self) { try session.mount(at: "/nonexistent/place") }
