@@ -5,6 +5,11 @@
 
 #include "internal.h"
 
+// Reads the parameters of a method off its code, sets those of a fiber, and looks at its calls.
+#if CMR_MRUBY != 301 && CMR_MRUBY != 303
+#error "call.c was tried with mruby 3.1.0 and 3.3.0: compare mruby's fiber.c, proc.h and struct mrb_context first"
+#endif
+
 struct send {
   cmr_value receiver;
   cmr_symbol method;
@@ -32,7 +37,7 @@ static int32_t accepts(cmr_vm *vm, struct RClass *klass, cmr_symbol name) {
   if (MRB_METHOD_UNDEF_P(method)) return -1;
   // A C function, and a method made of one, reads its arguments itself.
   if (MRB_METHOD_CFUNC_P(method)) return MRB_METHOD_NOARG_P(method) ? 0 : CMR_ANY;
-  const struct RProc *proc = MRB_METHOD_PROC(method);
+  const struct RProc *proc = cmr_aliased(MRB_METHOD_PROC(method));
   if (MRB_PROC_CFUNC_P(proc)) return CMR_ANY;
   const mrb_irep *irep = proc->body.irep;
   if (!irep || *irep->iseq != OP_ENTER) return 0;

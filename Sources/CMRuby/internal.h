@@ -3,6 +3,18 @@
 
 #include "cmruby.h"
 
+#include <mruby/version.h>
+
+// Which mruby it is, as a number: 301 is 3.1. A file that reaches past mruby's public functions says
+// with which it was tried, and refuses the others.
+#define CMR_MRUBY (MRUBY_RELEASE_MAJOR * 100 + MRUBY_RELEASE_MINOR)
+
+#if CMR_MRUBY > 301 && !defined(MRB_USE_DEBUG_HOOK)
+// The default gem box since 3.2 has the debugger, and a library with it has two more words in mrb_state,
+// before `ud`; the headers that are installed beside it do not say so. vm.c makes sure at run time.
+#define MRB_USE_DEBUG_HOOK
+#endif
+
 #include <mruby.h>
 #include <mruby/array.h>
 #include <mruby/class.h>
@@ -15,6 +27,11 @@
 #include <mruby/proc.h>
 #include <mruby/string.h>
 #include <mruby/variable.h>
+
+#if CMR_MRUBY > 301
+// What 3.1 declared in its public headers.
+#include <mruby/internal.h>
+#endif
 
 _Static_assert(sizeof(mrb_value) == sizeof(cmr_value), "a value is one word (word boxing)");
 _Static_assert(sizeof(mrb_sym) == sizeof(cmr_symbol), "a symbol is 32 bits");
@@ -66,6 +83,15 @@ static inline cmr_value cmr_wrap(mrb_value value) {
   cmr_value out;
   memcpy(&out, &value, sizeof out);
   return out;
+}
+
+// The procedure that an alias stands for. In mruby 3.1 an alias is the method's own procedure; since, it
+// is a procedure without code that leads there.
+static inline const struct RProc *cmr_aliased(const struct RProc *proc) {
+#ifdef MRB_PROC_ALIAS
+  while (MRB_PROC_ALIAS_P(proc)) proc = proc->upper;
+#endif
+  return proc;
 }
 
 // What a class is made instances of by: the source of its `new`; NULL where that is a C function (call.c).

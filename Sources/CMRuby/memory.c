@@ -8,6 +8,11 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+// Steers mruby's collector by its state, and gives Strings bytes of the host's.
+#if CMR_MRUBY != 301 && CMR_MRUBY != 303
+#error "memory.c was tried with mruby 3.1.0 and 3.3.0: compare mruby's gc.c, gc.h and struct RString first"
+#endif
+
 enum {
   // Bytes that may go by before the young objects are collected, and by how much the whole may grow
   // before all are.

@@ -227,7 +227,13 @@ cmr_result cmr_exception(cmr_vm *vm, const char *klass, cmr_bytes message) {
 }
 
 static mrb_value forget_backtrace(mrb_state *mrb, void *data) {
-  mrb_iv_remove(mrb, cmr_unwrap(*(cmr_value *)data), mrb_intern_lit(mrb, "backtrace"));
+  mrb_value exception = cmr_unwrap(*(cmr_value *)data);
+#if CMR_MRUBY > 301
+  (void)mrb;
+  if (mrb_type(exception) == MRB_TT_EXCEPTION) mrb_exc_ptr(exception)->backtrace = NULL;
+#else
+  mrb_iv_remove(mrb, exception, mrb_intern_lit(mrb, "backtrace"));
+#endif
   return mrb_nil_value();
 }
 

@@ -4,6 +4,7 @@
 
 #include "internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static mrb_value prepare(mrb_state *mrb, void *data) {
@@ -21,6 +22,12 @@ static mrb_value prepare(mrb_state *mrb, void *data) {
   return mrb_nil_value();
 }
 
+// Whether the library has the fields of mrb_state where the headers have them. They depend on what it
+// was built with; where they differ, each use of `ud` would spoil another field.
+static bool is_laid_out_as_declared(const mrb_state *mrb) {
+  return mrb->eStandardError_class && mrb->eStandardError_class->super == mrb->eException_class;
+}
+
 cmr_vm *cmr_open(cmr_dispatch dispatch, void *context) {
   cmr_vm *vm = calloc(1, sizeof *vm);
   if (!vm) return NULL;
@@ -31,6 +38,10 @@ cmr_vm *cmr_open(cmr_dispatch dispatch, void *context) {
   if (!vm->mrb) {
     free(vm);
     return NULL;
+  }
+  if (!is_laid_out_as_declared(vm->mrb)) {
+    fputs("fusuma: libmruby was built with other options than its headers are read with\n", stderr);
+    abort();
   }
   vm->mrb->ud = vm;
   int arena = mrb_gc_arena_save(vm->mrb);

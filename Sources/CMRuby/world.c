@@ -13,6 +13,11 @@
 #include <mruby/data.h>
 #include <stdlib.h>
 
+// Copies the tables of classes, and compares the code of methods.
+#if CMR_MRUBY != 301 && CMR_MRUBY != 303
+#error "world.c was tried with mruby 3.1.0 and 3.3.0: compare mruby's class.c, struct RClass and struct mrb_irep first"
+#endif
+
 struct method {
   mrb_sym name;
   mrb_method_t body;
@@ -476,7 +481,8 @@ static bool same_method(mrb_method_t a, mrb_method_t b) {
   if (MRB_METHOD_UNDEF_P(a) || MRB_METHOD_UNDEF_P(b)) return false;
   // attr_accessor of the same name is the same.
   if (MRB_METHOD_CFUNC_P(a) || MRB_METHOD_CFUNC_P(b)) return is_native(a) && is_native(b);
-  const struct RProc *left = MRB_METHOD_PROC(a), *right = MRB_METHOD_PROC(b);
+  const struct RProc *left = cmr_aliased(MRB_METHOD_PROC(a));
+  const struct RProc *right = cmr_aliased(MRB_METHOD_PROC(b));
   return same_code(left->body.irep, right->body.irep);
 }
 

@@ -59,8 +59,10 @@ final class WaiterDescriptors {
   /// Waits for hints, at most so many milliseconds, -1 being for ever; returns the descriptors.
   func hints(milliseconds: Int32) -> [Int32] {
     withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: 64) { events in
+      // Never empty; glibc 2.41 says that it must not be null.
+      guard let first = events.baseAddress else { return [] }
       // A signal that interrupts it is as good as no hint.
-      let count = epoll_wait(epoll, events.baseAddress, Int32(events.count), milliseconds)
+      let count = epoll_wait(epoll, first, Int32(events.count), milliseconds)
       return (0..<max(0, Int(count))).map { events[$0].data.fd }
     }
   }

@@ -83,6 +83,8 @@ extension VM {
         def blocked(a, &block); end
         define_method(:defined) { |a, b| }
         attr_writer :path
+        alias again optional
+        alias_method :again_and_again, :again
       end
       Arities.new
       """)
@@ -93,6 +95,8 @@ extension VM {
     #expect(vm.accepts(object, vm.name("blocked")) == 1)
     #expect(vm.accepts(object, vm.name("defined")) == 2)
     #expect(vm.accepts(object, vm.name("path=")) != nil)
+    #expect(vm.accepts(object, vm.name("again")) == 2)
+    #expect(vm.accepts(object, vm.name("again_and_again")) == 2)
     #expect(vm.accepts(object, vm.name("absent")) == nil)
     try #expect(vm.instances(of: vm.constant("Arities"), accept: vm.name("one")) == 1)
     #expect(vm.instances(of: .nil, accept: vm.name("one")) == nil)
