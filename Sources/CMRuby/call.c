@@ -1,7 +1,4 @@
-// Calls: methods, fibers that take turns, and the members of stat-likes.
-//
-// Invariants: no exception leaves a fiber (RubyLibrary/Ruby/turn.rb rescues inside it; what comes out all
-// the same ends the fiber, not the process), and a fiber parks only where mruby lets it yield.
+// Calls: methods, blocks, and the members of stat-likes.
 
 #include "internal.h"
 
@@ -30,6 +27,19 @@ cmr_result cmr_send(
   return cmr_guard(vm, send_method, &(struct send){receiver, method, count, arguments});
 }
 
+static mrb_value call_proc(mrb_state *mrb, void *data) {
+  const struct send *send = data;
+  mrb_value proc = cmr_unwrap(send->receiver);
+  if (!mrb_proc_p(proc) || !MRB_PROC_ENV_P(mrb_proc_ptr(proc))) {
+    mrb_raise(mrb, E_TYPE_ERROR, "not a block");
+  }
+  return mrb_yield_argv(mrb, proc, send->count, (const mrb_value *)send->arguments);
+}
+
+cmr_result cmr_call_proc(cmr_vm *vm, cmr_value proc, int64_t count, const cmr_value *arguments) {
+  return cmr_guard(vm, call_proc, &(struct send){proc, 0, count, arguments});
+}
+
 // MARK: Arity
 
 static int32_t accepts(cmr_vm *vm, struct RClass *klass, cmr_symbol name) {
@@ -56,89 +66,6 @@ int32_t cmr_instances_accept(cmr_vm *vm, cmr_value klass, cmr_symbol method) {
   return accepts(vm, mrb_class_ptr(cmr_unwrap(klass)), method);
 }
 
-// MARK: Turns
-
-struct turn {
-  cmr_value fiber, receiver;
-  uint32_t count;
-  const cmr_arguments *arguments;
-};
-
-static mrb_value make_argument(mrb_state *mrb, const cmr_argument *argument) {
-  switch (argument->kind) {
-    case CMR_ARGUMENT_VALUE: return cmr_unwrap(argument->value);
-    case CMR_ARGUMENT_INTEGER: return mrb_int_value(mrb, argument->integer);
-    case CMR_ARGUMENT_BYTES:
-      return mrb_str_new(mrb, argument->bytes.start, argument->bytes.count);
-  }
-  return mrb_nil_value();
-}
-
-// The parameters of a fiber's block, which are its first local variables: the receiver, then the
-// arguments. Before them stands self.
-static mrb_value *parameters(const struct mrb_context *context) { return context->stbase + 1; }
-
-static const struct mrb_context *context_of(const struct turn *turn) {
-  return ((const struct RFiber *)mrb_ptr(cmr_unwrap(turn->fiber)))->cxt;
-}
-
-// A fiber that is at rest finds the receiver and the arguments in its parameters when it goes on, as
-// it did when it began: values that are passed to a resume would come as an Array.
-static mrb_value turn_call(mrb_state *mrb, void *data) {
-  struct turn *turn = data;
-  mrb_value values[CMR_MOST_ARGUMENTS + 1];
-  uint32_t count = turn->count < CMR_MOST_ARGUMENTS ? turn->count : CMR_MOST_ARGUMENTS;
-  const struct mrb_context *context = context_of(turn);
-  bool rests = context && context->status == MRB_FIBER_SUSPENDED;
-  mrb_value *place = rests ? parameters(context) : values;
-  place[0] = cmr_unwrap(turn->receiver);
-  for (uint32_t i = 0; i < count; i++) place[i + 1] = make_argument(mrb, &turn->arguments->at[i]);
-  return mrb_fiber_resume(mrb, cmr_unwrap(turn->fiber), rests ? 0 : count + 1, values);
-}
-
-static mrb_value turn_continue(mrb_state *mrb, void *data) {
-  struct turn *turn = data;
-  mrb_value outcome = cmr_unwrap(turn->receiver);
-  return mrb_fiber_resume(mrb, cmr_unwrap(turn->fiber), 1, &outcome);
-}
-
-static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *turn) {
-  vm->turn_raised = false;
-  vm->made = mrb_nil_value();
-  cmr_result result = cmr_guard(vm, body, turn);
-  if (vm->mrb->exc) {
-    // An exception that left the fiber although its body rescues all: out of memory while rescuing.
-    result.value = cmr_wrap(mrb_obj_value(vm->mrb->exc));
-    result.raised = true;
-    vm->mrb->exc = NULL;
-  }
-  cmr_turn out = {.value = result.value, .outcome = CMR_RETURNED};
-  if (result.raised) {
-    out.outcome = CMR_ENDED;
-    // A turn inside this one may have left its own.
-    vm->made = mrb_nil_value();
-  } else if (vm->turn_raised) {
-    out.outcome = CMR_RAISED;
-  } else if (result.value.word == cmr_wrap(vm->parked).word) {
-    out.outcome = CMR_PARKED;
-    vm->made = parameters(context_of(turn))[0];
-  }
-  // A fiber at rest has forgotten it: the arena keeps it until the caller has looked.
-  out.made = cmr_wrap(vm->made);
-  if (out.made.word != turn->receiver.word) mrb_gc_protect(vm->mrb, vm->made);
-  return out;
-}
-
-cmr_turn cmr_turn_call(
-    cmr_vm *vm, cmr_value fiber, cmr_value receiver, uint32_t count,
-    const cmr_arguments *arguments) {
-  return run_turn(vm, turn_call, &(struct turn){fiber, receiver, count, arguments});
-}
-
-cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome) {
-  return run_turn(vm, turn_continue, &(struct turn){.fiber = fiber, .receiver = outcome});
-}
-
 const struct RProc *cmr_source_of_new(const cmr_vm *vm, struct RClass *klass) {
   mrb_method_t method = mrb_method_search_vm(vm->mrb, &klass, vm->new);
   if (MRB_METHOD_UNDEF_P(method) || MRB_METHOD_FUNC_P(method)) return NULL;
@@ -149,61 +76,6 @@ bool cmr_makes_plainly(cmr_vm *vm, cmr_value klass, cmr_symbol method) {
   struct RClass *given = mrb_class(vm->mrb, cmr_unwrap(klass));
   return vm->class_new && cmr_source_of_new(vm, given) == vm->class_new &&
          cmr_instances_accept(vm, klass, method) >= 0;
-}
-
-// These are called all the time: they are no natives of Swift's.
-
-// Yields to the host what a call came to, and forgets everything of it: an idle fiber keeps no file's
-// content alive.
-static mrb_value rest(mrb_state *mrb, mrb_value self) {
-  (void)self;
-  mrb_value result = mrb_get_arg1(mrb);
-  const struct mrb_context *context = mrb->c;
-  const struct RProc *body = context->cibase->proc;
-  if (body && !MRB_PROC_CFUNC_P(body)) {
-    mrb_value *first = parameters(context);
-    ((cmr_vm *)mrb->ud)->made = first[0];
-    for (int i = 0; i < body->body.irep->nlocals - 1; i++) first[i] = mrb_nil_value();
-  }
-  return mrb_fiber_yield(mrb, 1, &result);
-}
-
-static mrb_value raised(mrb_state *mrb, mrb_value self) {
-  (void)self;
-  cmr_vm *vm = mrb->ud;
-  vm->turn_raised = true;
-  return mrb_get_arg1(mrb);
-}
-
-static mrb_value define_turns(mrb_state *mrb, void *data) {
-  struct RClass *module = mrb_define_module(mrb, data);
-  mrb_define_module_function(mrb, module, "__rest", rest, MRB_ARGS_REQ(1));
-  mrb_define_module_function(mrb, module, "__raised", raised, MRB_ARGS_REQ(1));
-  return mrb_nil_value();
-}
-
-cmr_result cmr_define_turns(cmr_vm *vm, const char *module) {
-  return cmr_guard(vm, define_turns, (void *)module);
-}
-
-cmr_value cmr_parked(const cmr_vm *vm) { return cmr_wrap(vm->parked); }
-
-bool cmr_can_park(const cmr_vm *vm, cmr_value fiber) {
-  mrb_value root = cmr_unwrap(fiber);
-  if (mrb_type(root) != MRB_TT_FIBER) return false;
-  const struct RFiber *host = (const struct RFiber *)mrb_ptr(root);
-  for (const struct mrb_context *c = vm->mrb->c; c; c = c->prev) {
-    for (const mrb_callinfo *ci = c->ci; ci >= c->cibase; ci--) {
-      if (ci->cci > 0) return false;
-    }
-    if (c->fib == host) return true;
-  }
-  return false;
-}
-
-bool cmr_is_current(const cmr_vm *vm, cmr_value fiber) {
-  mrb_value root = cmr_unwrap(fiber);
-  return mrb_type(root) == MRB_TT_FIBER && vm->mrb->c->fib == (struct RFiber *)mrb_ptr(root);
 }
 
 // MARK: Members

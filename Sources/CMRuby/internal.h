@@ -47,9 +47,17 @@ struct cmr_vm {
   mrb_value parked;
   mrb_sym new; // the name of Class#new
   const struct RProc *class_new; // what that is as long as no script has its own
-  bool turn_raised;
-  // What the fiber that came back last had in its first parameter.
-  mrb_value made;
+  // What the fiber that runs has said of its turn: that it is over, that it ends with an exception, and
+  // what was in its first parameter then.
+  struct cmr_stretch {
+    bool rested, raised;
+    mrb_value made;
+  } stretch;
+  // The fiber that is to be resumed next, by the source that does it.
+  cmr_value going;
+  mrb_value drive, turns, fiber_class;
+  // Methods of Fiber, as mruby has them.
+  mrb_func_t fiber_initialize, fiber_resume, fiber_yield;
 
   uint64_t *interrupt;
 
@@ -96,6 +104,19 @@ static inline const struct RProc *cmr_aliased(const struct RProc *proc) {
 
 // What a class is made instances of by: the source of its `new`; NULL where that is a C function (call.c).
 const struct RProc *cmr_source_of_new(const cmr_vm *vm, struct RClass *klass);
+
+// Fibers (turn.c).
+void cmr_prepare_turns(cmr_vm *vm);
+
+// Lets the blocks that were made at the top level keep its variables by themselves, now that it is over:
+// mruby would leave them on the root's stack, which moves when it grows (vm.c).
+void cmr_close_top_level(mrb_state *mrb);
+
+// Whether so little of the thread's stack is left that nothing deep should begin (stack.c).
+bool cmr_stack_is_short(void);
+
+// An object that ObjectSpace does not show: a script has no way to it. For Arrays (vm.c).
+mrb_value cmr_hide(mrb_state *mrb, mrb_value object);
 
 // mruby's allocator (memory.c).
 void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data);

@@ -10,15 +10,18 @@
 static mrb_value prepare(mrb_state *mrb, void *data) {
   cmr_vm *vm = data;
   cmr_mend_hash(mrb);
-  vm->roots = mrb_ary_new(mrb);
+  vm->roots = cmr_hide(mrb, mrb_ary_new(mrb));
   mrb_gc_register(mrb, vm->roots);
-  vm->shape_classes = mrb_ary_new(mrb);
+  vm->shape_classes = cmr_hide(mrb, mrb_ary_new(mrb));
   mrb_gc_register(mrb, vm->shape_classes);
-  vm->made = mrb_nil_value();
+  // mruby keeps what is registered in an Array as well.
+  mrb_value registered = mrb_gv_get(mrb, mrb_intern_lit(mrb, "_gc_root_"));
+  if (mrb_array_p(registered)) cmr_hide(mrb, registered);
   vm->new = mrb_intern_lit(mrb, "new");
   vm->class_new = cmr_source_of_new(vm, mrb->class_class);
   vm->parked = mrb_obj_new(mrb, mrb->object_class, 0, NULL);
   mrb_gc_register(mrb, vm->parked);
+  cmr_prepare_turns(vm);
   return mrb_nil_value();
 }
 
@@ -26,6 +29,25 @@ static mrb_value prepare(mrb_state *mrb, void *data) {
 // was built with; where they differ, each use of `ud` would spoil another field.
 static bool is_laid_out_as_declared(const mrb_state *mrb) {
   return mrb->eStandardError_class && mrb->eStandardError_class->super == mrb->eException_class;
+}
+
+mrb_value cmr_hide(mrb_state *mrb, mrb_value object) {
+  (void)mrb;
+  mrb_basic_ptr(object)->c = NULL;
+  return object;
+}
+
+void cmr_close_top_level(mrb_state *mrb) {
+  mrb_callinfo *base = mrb->root_c->cibase;
+  if (mrb->c != mrb->root_c || mrb->c->ci != base) return;
+  struct REnv *variables = mrb_vm_ci_env(base);
+  if (!variables) return;
+  base->u.target_class = variables->c;
+#if CMR_MRUBY > 301
+  mrb_env_unshare(mrb, variables, FALSE);
+#else
+  mrb_env_unshare(mrb, variables);
+#endif
 }
 
 cmr_vm *cmr_open(cmr_dispatch dispatch, void *context) {
@@ -188,6 +210,7 @@ static mrb_value evaluate(mrb_state *mrb, void *data) {
   mrb_value value =
       mrb_load_nstring_cxt(mrb, source->bytes.start, source->bytes.count, context);
   mrbc_context_free(mrb, context);
+  cmr_close_top_level(mrb);
   if (mrb->exc) {
     mrb_value exception = mrb_obj_value(mrb->exc);
     mrb->exc = NULL;

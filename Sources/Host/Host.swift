@@ -177,7 +177,7 @@ package final class Host: Operations {
         systemCallError: try vm.retain(try vm.constant("SystemCallError")),
         systemExit: try vm.retain(try vm.constant("SystemExit")),
         klass: try vm.retain(.nil), arguments: try vm.retain(.nil))
-      fibers = Fibers(hookNames, fuse: classes.fuse)
+      fibers = Fibers(hookNames)
     } catch let error as HostError {
       throw error
     } catch {

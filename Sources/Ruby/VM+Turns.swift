@@ -16,6 +16,11 @@ public enum TurnOutcome {
   /// The fiber itself is gone, with the exception that ended it: make a new one.
   case ended(RubyException)
 
+  /// Whether it waits.
+  public var isParked: Bool {
+    if case .parked = self { true } else { false }
+  }
+
   /// Whether the method answered nil.
   public var isNil: Bool {
     if case .returned(let value) = self { value.isNil } else { false }
@@ -126,7 +131,7 @@ public struct KeptArguments {
 }
 
 extension VM {
-  /// Resumes an idle fiber with a receiver and the first `count` of the arguments, for the method that
+  /// Resumes a fiber at rest with a receiver and the first `count` of the arguments, for the method that
   /// it calls.
   public func call(
     _ fiber: Value, _ receiver: Value, _ arguments: borrowing Arguments, count: Int
@@ -153,11 +158,42 @@ extension VM {
     }
   }
 
-  /// Defines `__rest` and `__raised` on a module, with which the source of a fiber ends a turn, and
-  /// says that what it ends with is an exception.
-  public func defineTurns(on module: String) throws(RubyException) {
-    try check(cmr_define_turns(raw, module))
+  /// Makes a Proc that makes idle fibers, each of which calls one method again and again: what is
+  /// written as `call` in Ruby, where `receiver` and `a1` to `aN` stand for what it is handed.
+  ///
+  /// There is a kind of fiber for each method, because a call that stands in the source is the cheapest
+  /// one: no array of arguments, no name to look up. Nothing is ever raised out of it, and nothing that
+  /// a script may redefine is called.
+  public func makerOfFibers(calling call: String, count: Int) throws(RubyException) -> Value {
+    let parameters = ["receiver"] + (0..<count).map { "a\($0 + 1)" }
+    let source = """
+      ->(turns) {
+        -> {
+          fiber = turns.fiber do |\(parameters.joined(separator: ", "))|
+            result = nil
+            while true
+              turns.rest(result)
+              begin
+                result = \(call)
+              rescue Exception => error
+                result = turns.raised(error)
+              end
+            end
+          end
+          turns.start
+          fiber
+        }
+      }
+      """
+    let maker = try evaluate(Array(source.utf8), file: "fusuma:turn")
+    return try self.call(maker, [Value(cmr_turns(raw))])
   }
+
+  /// A new fiber, at rest.
+  public func makeFiber(by maker: Value) throws(RubyException) -> Value {
+    try call(maker, [])
+  }
+
   /// Whether the class is made instances of by Ruby's own `new`, and these have the method.
   public func makesPlainly(_ klass: Value, with method: Name) -> Bool {
     cmr_makes_plainly(raw, klass.raw, method.id)

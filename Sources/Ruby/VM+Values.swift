@@ -99,6 +99,16 @@ extension VM {
     try send(receiver, name(method), arguments)
   }
 
+  /// Calls a Proc, as `send` calls a method; a lambda wants just as many arguments as parameters.
+  @discardableResult
+  public func call(_ proc: Value, _ arguments: [Value] = []) throws(RubyException) -> Value {
+    let words = arguments.map(\.raw)
+    return try check(
+      words.withUnsafeBufferPointer {
+        cmr_call_proc(raw, proc.raw, Int64($0.count), $0.baseAddress)
+      })
+  }
+
   /// How many positional arguments the object's method takes at most (`Int.max`: any number); nil
   /// where it has no such method.
   public func accepts(_ receiver: Value, _ method: Name) -> Int? {

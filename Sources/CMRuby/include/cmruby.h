@@ -174,12 +174,16 @@ cmr_result cmr_inspect(cmr_vm *vm, cmr_value value);
 cmr_result cmr_root_set(cmr_vm *vm, int64_t index, cmr_value value);
 cmr_value cmr_root_at(const cmr_vm *vm, int64_t index);
 
-// MARK: Calls (call.c)
+// MARK: Calls (call.c, turn.c)
 
 /// Calls a method from C: a wait inside it is done in place.
 cmr_result cmr_send(
     cmr_vm *vm, cmr_value receiver, cmr_symbol method, int64_t count,
     const cmr_value *_Nullable arguments);
+
+/// Calls a Proc from C, with self as where it was made.
+cmr_result cmr_call_proc(
+    cmr_vm *vm, cmr_value proc, int64_t count, const cmr_value *_Nullable arguments);
 
 /// What `accepts` answers for a method that takes any number of arguments.
 #define CMR_ANY INT32_MAX
@@ -227,17 +231,18 @@ typedef struct {
   cmr_value made;
 } cmr_turn;
 
-/// Resumes `fiber`, which is new or rests, with a receiver and the first `count` arguments for the
-/// method that it calls. Its block has just as many parameters.
+/// Resumes `fiber`, which rests, with a receiver and the first `count` arguments for the method that it
+/// calls. Its block has just as many parameters.
 cmr_turn cmr_turn_call(
     cmr_vm *vm, cmr_value fiber, cmr_value receiver, uint32_t count,
     const cmr_arguments *arguments);
 /// Resumes `fiber`, which is parked, with what it waited for.
 cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome);
-/// Defines, on a module, what the source of a fiber tells of its turn: `__rest(value)` ends it, and
-/// comes back with the next one's receiver and arguments in the parameters of the fiber's block;
-/// `__raised(exception)` says that what it ends with is an exception, and answers it.
-cmr_result cmr_define_turns(cmr_vm *vm, const char *module);
+/// The object that the source of a fiber calls: `fiber { |receiver, ...| }` makes one, `start` brings that
+/// one to its first rest; `rest(value)` ends a turn, and comes back with the next one's receiver and
+/// arguments in the parameters of the fiber's block; `raised(exception)` says that what a turn ends with
+/// is an exception, and answers it.
+cmr_value cmr_turns(const cmr_vm *vm);
 /// The object that a fiber yields when it waits.
 cmr_value cmr_parked(const cmr_vm *vm);
 /// Whether the running code could give its turn away: `fiber` is at its root, directly or through

@@ -1,6 +1,6 @@
 // Idle fibers, by what they call.
 //
-// A fiber calls one method, with one number of arguments, again and again (RubyLibrary/Ruby/turn.rb): making
+// A fiber calls one method, with one number of arguments, again and again (`VM.makerOfFibers`): making
 // one costs more than a call, and a method's own fiber calls it for less than a fiber for all would.
 
 import Ruby
@@ -9,8 +9,8 @@ import Ruby
 private struct FiberShelf {
   let method: Name
   let count: Int
-  /// The method that makes the maker.
-  let kind: String
+  /// It makes the instance first, whose hook it then calls.
+  let isNewcomers: Bool
   /// A Proc that makes a fiber, once one was needed.
   var maker: VM.Root?
   var idle: [VM.Root] = []
@@ -30,15 +30,13 @@ struct Fibers {
   private static let newcomers = Hook.allCases.count * width
   private var shelves: [FiberShelf]
   private var others: [Kind: Shelf] = [:]
-  private let fuse: VM.Root
 
-  init(_ hookNames: [Name], fuse: VM.Root) {
-    self.fuse = fuse
-    func row(_ name: Name, _ kind: String) -> [FiberShelf] {
-      (0..<Fibers.width).map { FiberShelf(method: name, count: $0, kind: kind) }
+  init(_ hookNames: [Name]) {
+    func row(_ name: Name, isNewcomers: Bool = false) -> [FiberShelf] {
+      (0..<Fibers.width).map { FiberShelf(method: name, count: $0, isNewcomers: isNewcomers) }
     }
-    shelves = hookNames.flatMap { row($0, "__fiber_maker") }
-    shelves += row(hookNames[Hook.getattr.rawValue], "__newcomer_maker")
+    shelves = hookNames.flatMap { row($0) }
+    shelves += row(hookNames[Hook.getattr.rawValue], isNewcomers: true)
   }
 
   /// The shelf of the fibers that call a hook with so many arguments.
@@ -51,7 +49,7 @@ struct Fibers {
   mutating func shelf(_ method: Name, _ count: Int) -> Shelf {
     let kind = Kind(method: method, count: count)
     if let shelf = others[kind] { return shelf }
-    shelves.append(FiberShelf(method: method, count: count, kind: "__fiber_maker"))
+    shelves.append(FiberShelf(method: method, count: count, isNewcomers: false))
     others[kind] = shelves.count - 1
     return shelves.count - 1
   }
@@ -59,14 +57,21 @@ struct Fibers {
   /// An idle fiber of a shelf, or a new one.
   mutating func take(from shelf: Shelf, _ vm: VM) throws(RubyException) -> VM.Root {
     if let fiber = shelves[shelf].idle.popLast() { return fiber }
-    return try vm.retain(try vm.send(vm[try maker(of: shelf, vm)], "call"))
+    return try vm.retain(try vm.makeFiber(by: vm[try maker(of: shelf, vm)]))
   }
 
   private mutating func maker(of shelf: Shelf, _ vm: VM) throws(RubyException) -> VM.Root {
     if let maker = shelves[shelf].maker { return maker }
     let kind = shelves[shelf]
-    let proc = try vm.send(vm[fuse], kind.kind, [kind.method.value, try vm.integer(kind.count)])
-    let maker = try vm.retain(proc)
+    let method = vm.text(kind.method)
+    let arguments = (0..<kind.count).map { "a\($0 + 1)" }.joined(separator: ", ")
+    // Once an instance is made it takes the class's place as the receiver: there the host finds it, also
+    // while its hook waits.
+    let call =
+      kind.isNewcomers
+      ? "(object = receiver.allocate; object.initialize(\(arguments)); receiver = object).\(method)"
+      : "receiver.\(method)(\(arguments))"
+    let maker = try vm.retain(try vm.makerOfFibers(calling: call, count: kind.count))
     shelves[shelf].maker = maker
     return maker
   }

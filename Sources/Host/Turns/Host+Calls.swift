@@ -205,8 +205,15 @@ extension Host {
     if turn.console != nil { vm.allowInterrupts(by: nil) }
     if outer == nil { notices.leave() }
     entered = outer
+    // What it began to wait for and did not wait for is nothing to go on with.
+    if turn.ticket != nil, !outcome.isParked { forgetWait(of: turn) }
     switch outcome {
-    case .parked: break
+    case .parked:
+      // As if it waited, but for nothing: it would never go on.
+      if turn.ticket == nil, !(wantsMount && turn === scriptTurn) {
+        if let fiber = turn.fiber.take() { vm.release(fiber) }
+        proceed(turn, .raised(vm.exception("FiberError", "the method gave its fiber away")))
+      }
     case .returned(let value):
       putBack(turn)
       proceed(turn, .value(value))

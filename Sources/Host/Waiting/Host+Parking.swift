@@ -18,10 +18,6 @@ extension Host {
     try vm.define("FUSE", "__park") { [unowned self] call throws(RubyException) in
       try park(vm.text(call[0].symbol ?? vm.name("")), call[1])
     }
-    try vm.defineTurns(on: "FUSE")
-    try vm.define("FUSE", "__at_turn?") { [unowned self] _ in
-      Value(running?.fiber.map { vm.isCurrent(vm[$0]) } ?? false)
-    }
     try vm.define("FUSE", "__http_close") { [unowned self] call in
       if let number = call[0].integer {
         streams[UInt64(number)] = nil
@@ -56,6 +52,7 @@ extension Host {
       }
       return try value(of: waiter.runInPlace(wait, kind == "http_next" ? ticket : nil))
     }
+    if turn.ticket != nil { forgetWait(of: turn) }
     turn.ticket = ticket
     turn.waitsFor = wait
     turn.waitsSince = monotonicNanoseconds()
@@ -64,6 +61,14 @@ extension Host {
     turn.request?.onInterrupt(ticket.rawValue)
     waiter.begin(wait, ticket)
     return vm.parked
+  }
+
+  /// Ends a wait that nobody is told the outcome of.
+  func forgetWait(of turn: Turn) {
+    guard let ticket = turn.ticket.take() else { return }
+    turn.waitsFor = nil
+    parked[ticket] = nil
+    waiter.cancel(ticket)
   }
 
   /// FUSE.run: the script's own turn waits for the end of the mount.

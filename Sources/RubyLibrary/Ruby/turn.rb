@@ -1,63 +1,10 @@
 # Turns: every hook runs in a fiber, and a hook that waits gives its turn away.
 #
-# Natives used: FUSE.__rest(result) (ends a turn; when it comes back, the next one's receiver and
-# arguments stand in the parameters of the fiber's block, and all other variables are nil),
-# FUSE.__raised(exception) -> exception (marks what the turn ends with as an exception),
-# FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile,
-# FUSE.__at_turn? -> whether the fiber that runs is the host's, none of the script's own.
-
-# The host's fibers yield to the host alone. A Fiber.yield of the script's outside of its own fibers
-# would leave a hook unfinished and hand its value to nobody: it raises, as it does in Ruby.
-class Fiber
-  class << self
-    alias __yield yield
-
-    def yield(*values)
-      raise FiberError, "can't yield from root fiber" if FUSE.__at_turn?
-      __yield(*values)
-    end
-  end
-end
+# Natives used: FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile;
+# Fiber.__yield (Fiber.yield, which raises where the fiber is the host's). What is called in a fiber of
+# the host's is VM.makerOfFibers' affair.
 
 module FUSE
-  # Makes what makes fibers that call one method, with so many arguments, again and again for as long
-  # as the mount lives. Its parameters are the receiver and the arguments, and it answers the method's
-  # value, or its exception, marked; nothing is ever raised out of it.
-  #
-  # There is a kind of fiber for each method, because a call that stands in the source is the cheapest
-  # one: no array of arguments, no name to look up.
-  def self.__fiber_maker(method, count)
-    __maker(count) { |arguments| "receiver.#{method}(#{arguments})" }
-  end
-
-  # The same for a path that has no instance yet: the receiver is the class, whose `new` takes the
-  # arguments. Once the instance is made it takes the class's place: there the host finds it, also
-  # while its hook waits.
-  def self.__newcomer_maker(method, count)
-    __maker(count) do |arguments|
-      "(object = receiver.allocate; object.initialize(#{arguments}); receiver = object).#{method}"
-    end
-  end
-
-  def self.__maker(count)
-    arguments = (1..count).map { |i| "a#{i}" }
-    eval(<<-RUBY, nil, "fusuma:turn.rb")
-      host = FUSE
-      proc do
-        Fiber.new do |#{(["receiver"] + arguments).join(", ")}|
-          while true
-            begin
-              result = #{yield arguments.join(", ")}
-            rescue Exception => error
-              result = host.__raised(error)
-            end
-            host.__rest(result)
-          end
-        end
-      end
-    RUBY
-  end
-
   # The script itself runs in a turn, so that FUSE.run can return after the unmount.
   def self.__run_script(source, file)
     __eval(source, file)
@@ -82,14 +29,80 @@ class Class
 end
 
 # A script's own fibers pass a wait on: what is parked inside one parks the fiber that resumed it,
-# and is told the outcome through it.
+# and is told the outcome through it. Whoever else resumes it meanwhile waits for that to be over.
 class Fiber
   alias __resume resume
 
   def resume(*args)
+    FUSE.__wait_for_fiber(self)
     value = __resume(*args)
-    value = __resume(Fiber.__yield(value)) while value.equal?(FUSE::PARKED)
+    value.equal?(FUSE::PARKED) ? FUSE.__pass_on(self, value) : value
+  end
+
+  # As in Ruby, a fiber that ends comes back to where the first one was transferred from. All of them are
+  # resumed there: mruby would come back to the host, which is beneath every hook.
+  def transfer(*args)
+    here = Fiber.current
+    return args.size > 1 ? args : args[0] if equal?(here)
+    return Fiber.__yield(FUSE::Transfer.new(self, args)) if FUSE::Transfer.reached?(here)
+    FUSE::Transfer.new(self, args).make(here)
+  end
+end
+
+module FUSE
+  # Fibers of the script's own in which something waits, and what is woken when it is over.
+  @waiting_inside = {}
+
+  def self.__wait_for_fiber(fiber)
+    while (over = @waiting_inside[fiber])
+      over.wait
+    end
+  end
+
+  def self.__pass_on(fiber, value)
+    over = @waiting_inside[fiber] = Event.new
+    value = fiber.__resume(Fiber.__yield(value)) while value.equal?(PARKED)
     value
+  ensure
+    @waiting_inside.delete(fiber)
+    over.wake
+  end
+
+  # That another fiber is to go on.
+  class Transfer
+    attr_reader :fiber, :args
+
+    def initialize(fiber, args)
+      @fiber, @args = fiber, args
+    end
+
+    # Fibers that were transferred to and have not come back.
+    @reached = {}
+
+    class << self
+      def reached?(fiber)
+        @reached[fiber]
+      end
+
+      def reach(fiber)
+        @reached[fiber] = true
+        yield
+      ensure
+        @reached.delete(fiber)
+      end
+    end
+
+    # Resumes one fiber after the other until one ends, yields, or wants `here` to go on.
+    def make(here)
+      transfer = self
+      while true
+        fiber, args = transfer.fiber, transfer.args
+        return args.size > 1 ? args : args[0] if fiber.equal?(here)
+        value = Transfer.reach(fiber) { fiber.resume(*args) }
+        return value unless value.is_a?(Transfer)
+        transfer = value
+      end
+    end
   end
 end
 
