@@ -2,7 +2,8 @@
 // user who mounts.
 //
 // Invariant: nothing is made in, and nothing is believed that lies in, a directory which is not the
-// user's own or which others may enter.
+// user's own or which others may enter; and a socket is believed only if the kernel says that the process
+// behind it is that user's.
 
 package import Glibc
 package import System
@@ -13,6 +14,8 @@ package struct ControlAddress: Equatable, Sendable {
   package let directory: String
   /// What tells the mount from others: its device number, as the kernel gives it out.
   package let device: String
+  /// Who mounts.
+  package let owner: UInt32
 
   /// The socket's path.
   package var socket: String { "\(directory)/\(device).socket" }
@@ -30,7 +33,7 @@ package struct ControlAddress: Equatable, Sendable {
     guard isPrivate(directory, user: getuid()) else {
       throw HostError("\(directory) is not a directory that only its owner may enter")
     }
-    return ControlAddress(directory: directory, device: device)
+    return ControlAddress(directory: directory, device: device, owner: getuid())
   }
 
   /// The address of the live mount at a path.
@@ -51,7 +54,8 @@ package struct ControlAddress: Equatable, Sendable {
     // A mount is seen a moment before its socket is there.
     for _ in 0..<10 {
       for directory in candidates(user: user) where isPrivate(directory, user: user) {
-        let address = ControlAddress(directory: directory, device: mount.device)
+        let address = ControlAddress(
+          directory: directory, device: mount.device, owner: user)
         if access(address.socket, F_OK) == 0 { return address }
       }
       usleep(50_000)
@@ -63,17 +67,20 @@ package struct ControlAddress: Equatable, Sendable {
   private static func candidates(user: uid_t) -> [String] {
     var list: [String] = []
     if user == getuid(), let runtime = getenv("XDG_RUNTIME_DIR").map({ String(cString: $0) }),
-      runtime.hasPrefix("/"), isDirectory(runtime)
+      runtime.hasPrefix("/"), isOwn(runtime, user: user)
     {
       list.append("\(runtime)/fusuma")
     }
-    if isDirectory("/run/user/\(user)") { list.append("/run/user/\(user)/fusuma") }
+    if isOwn("/run/user/\(user)", user: user) { list.append("/run/user/\(user)/fusuma") }
     return list + ["/tmp/fusuma-\(user)"]
   }
 
-  private static func isDirectory(_ path: String) -> Bool {
+  /// Whether a directory is the user's, in which no other user makes anything: another's, which root gets
+  /// from su(1) and sudo(8) in its environment, is left alone.
+  private static func isOwn(_ path: String, user: uid_t) -> Bool {
     var information = stat()
     return stat(path, &information) == 0 && information.st_mode & S_IFMT == S_IFDIR
+      && information.st_uid == user && information.st_mode & 0o022 == 0
   }
 
   private static func isPrivate(_ path: String, user: uid_t) -> Bool {

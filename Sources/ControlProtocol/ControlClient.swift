@@ -8,9 +8,15 @@ package import System
 /// A conversation with a live mount.
 package final class ControlClient {
   /// The status page, which is read without asking the mount.
-  package let status: StatusPage
+  package let status: StatusView
   private let descriptor: Int32
+  /// What has come, from `start` on; up to `searched` no line ends in it.
   private var input: [UInt8] = []
+  private var start = 0
+  private var searched = 0
+
+  /// The longest line that is believed, in bytes: many times what a mount sends.
+  private static let longestLine = 1 << 24
 
   /// Connects to the mount at a path.
   ///
@@ -29,7 +35,10 @@ package final class ControlClient {
       throw HostError(
         "the mount at \(mountPoint) does not answer: \(SystemError(number: number))")
     }
-    do throws(HostError) { status = try StatusPage.open(address.statusPage) } catch {
+    do throws(HostError) {
+      try ControlClient.check(descriptor, address)
+      status = try StatusView(address.statusPage, owner: address.owner)
+    } catch {
       close(descriptor)
       throw error
     }
@@ -37,6 +46,15 @@ package final class ControlClient {
   }
 
   deinit { close(descriptor) }
+
+  /// Throws where the process behind the socket is not that of the user who mounts, or root's.
+  private static func check(_ descriptor: Int32, _ address: ControlAddress) throws(HostError) {
+    var pid: pid_t = 0
+    var uid: uid_t = 0
+    guard clinux_peer(descriptor, &pid, &uid) == 0, uid == address.owner || uid == 0 else {
+      throw HostError("\(address.socket) belongs to a process of another user's than the mount")
+    }
+  }
 
   /// Sends a message; one that cannot be sent will be noticed when the answer is read.
   package func send(_ message: JSON) {
@@ -69,11 +87,8 @@ package final class ControlClient {
   package func receive(within seconds: Double = .infinity) -> Event {
     let deadline = Double(monotonicNanoseconds()) / 1e9 + seconds
     while true {
-      if let end = input.firstIndex(of: UInt8(ascii: "\n")) {
-        let line = Array(input[..<end])
-        input.removeFirst(end + 1)
-        return .line(line)
-      }
+      if let line = takeLine() { return .line(line) }
+      guard input.count <= ControlClient.longestLine else { return .closed }
       if Interrupt.take() { return .interrupted }
       let left = deadline - Double(monotonicNanoseconds()) / 1e9
       if left <= 0 { return .silence }
@@ -87,14 +102,17 @@ package final class ControlClient {
     }
   }
 
-  /// Says hello; nil where nobody answers in time: something holds the mount up.
-  package func greet(within seconds: Double = 1) throws(HostError) -> JSON? {
-    send(["do": "hello"])
-    switch receive(within: seconds) {
-    case .line(let line): return JSON(parsing: line)
-    case .silence, .interrupted: return nil
-    case .closed: throw HostError("the mount let nobody in, or was just unmounted")
+  private func takeLine() -> [UInt8]? {
+    guard let end = input[searched...].firstIndex(of: UInt8(ascii: "\n")) else {
+      input.removeFirst(start)
+      start = 0
+      searched = input.count
+      return nil
     }
+    let line = Array(input[start..<end])
+    start = end + 1
+    searched = start
+    return line
   }
 
   /// What holds the mount up, as the status page has it: work that goes on for a while.
@@ -107,7 +125,7 @@ package final class ControlClient {
     case 0: return work
     case getpid(): return "this line"
     default:
-      let name = Process.name(of: second.pid).map { String(decoding: $0, as: UTF8.self) } ?? "?"
+      let name = Process.name(of: second.pid).map { Printable.line($0) } ?? "?"
       return "\(work) for \(name) (pid \(second.pid))"
     }
   }

@@ -107,20 +107,33 @@ package enum JSON: Equatable, Sendable {
     }
   }
 
-  /// Writes a string in quotes; the bytes must be UTF-8.
+  /// Writes a string in quotes; the bytes must be UTF-8. Control characters, also those of C1, are escaped.
   package static func write(_ bytes: some Sequence<UInt8>, to out: inout [UInt8]) {
     let digits = Array("0123456789abcdef".utf8)
+    func escape(_ byte: UInt8) {
+      out += "\\u00".utf8
+      out.append(digits[Int(byte >> 4)])
+      out.append(digits[Int(byte & 15)])
+    }
     out.append(UInt8(ascii: "\""))
+    // U+0080 to U+009F are C2 and the number itself.
+    var isAfterC2 = false
     for byte in bytes {
+      if isAfterC2 {
+        isAfterC2 = false
+        if byte < 0xA0 {
+          escape(byte)
+          continue
+        }
+        out.append(0xC2)
+      }
       switch byte {
+      case 0xC2: isAfterC2 = true
       case UInt8(ascii: "\""), UInt8(ascii: "\\"):
         out.append(UInt8(ascii: "\\"))
         out.append(byte)
       case UInt8(ascii: "\n"): out += "\\n".utf8
-      case 0..<0x20, 0x7F:
-        out += "\\u00".utf8
-        out.append(digits[Int(byte >> 4)])
-        out.append(digits[Int(byte & 15)])
+      case 0..<0x20, 0x7F: escape(byte)
       default: out.append(byte)
       }
     }

@@ -1,15 +1,15 @@
 // The status page: memory that a mount writes and its clients read, also while Ruby holds the mount up and
 // nothing comes from the socket.
 //
-// Invariants: what changes on it is words that are written and read whole; the names behind them are
-// written before any client can open the page. A client takes none of it for more than text for people,
-// and what it writes there can do no more than interrupt a console's line.
+// Invariants: what changes on it is words that are written whole; the names behind them are written before
+// any client can connect. A client takes none of it for more than text for people, and what it writes there
+// can do no more than interrupt a console's line.
 
 import CLinux
 import Glibc
 package import System
 
-/// What a mount is doing right now, for others to see.
+/// What a mount is doing right now, written by it for others to see.
 package final class StatusPage {
   private let words: UnsafeMutablePointer<UInt64>
 
@@ -35,8 +35,6 @@ package final class StatusPage {
     static let slots = (size - names) / slot
   }
 
-  // MARK: The mount's side
-
   /// Makes the page anew, with the names of the hooks by their numbers. mmap(2).
   ///
   /// Throws one line where that cannot be done.
@@ -48,7 +46,11 @@ package final class StatusPage {
     guard ftruncate(descriptor, off_t(Layout.size)) == 0 else {
       throw HostError("\(path): \(SystemError(number: errno))")
     }
-    let page = try map(descriptor, path)
+    guard let start = mmap(nil, Layout.size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0),
+      start != MAP_FAILED
+    else { throw HostError("\(path): \(SystemError(number: errno))") }
+    let words = Layout.size / MemoryLayout<UInt64>.stride
+    let page = StatusPage(start.bindMemory(to: UInt64.self, capacity: words))
     let bytes = UnsafeMutableRawPointer(page.words) + Layout.names
     for (number, name) in hooks.prefix(Layout.slots).enumerated() {
       for (index, byte) in name.utf8.prefix(Layout.slot).enumerated() {
@@ -60,29 +62,28 @@ package final class StatusPage {
 
   /// What the mount writes on it.
   package var writer: StatusWriter { StatusWriter(words: words) }
+}
 
-  // MARK: The client's side
+/// A status page as clients see it.
+///
+/// The file is another process's, which may cut it short at any moment: so it is read, and not mapped.
+package final class StatusView {
+  private let descriptor: Int32
 
-  /// Opens a mount's page. Throws one line where the file cannot be had, or is none.
-  package static func open(_ path: String) throws(HostError) -> StatusPage {
-    let descriptor = Glibc.open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+  /// Opens a mount's page. Throws one line where the file cannot be had, or is not that user's.
+  package init(_ path: String, owner: UInt32) throws(HostError) {
+    descriptor = Glibc.open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
     guard descriptor >= 0 else { throw HostError("\(path): \(SystemError(number: errno))") }
-    defer { close(descriptor) }
-    // A file that is shorter than the page would be a SIGBUS to whoever looks at it.
     var information = stat()
     guard fstat(descriptor, &information) == 0, information.st_mode & S_IFMT == S_IFREG,
-      information.st_size >= Layout.size
-    else { throw HostError("\(path): not a status page") }
-    return try map(descriptor, path)
+      information.st_uid == owner
+    else {
+      close(descriptor)
+      throw HostError("\(path): not a status page")
+    }
   }
 
-  private static func map(_ descriptor: Int32, _ path: String) throws(HostError) -> StatusPage {
-    guard let page = mmap(nil, Layout.size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0),
-      page != MAP_FAILED
-    else { throw HostError("\(path): \(SystemError(number: errno))") }
-    return StatusPage(
-      page.bindMemory(to: UInt64.self, capacity: Layout.size / MemoryLayout<UInt64>.stride))
-  }
+  deinit { close(descriptor) }
 
   /// What is going on.
   package struct Reading: Equatable, Sendable {
@@ -94,11 +95,17 @@ package final class StatusPage {
     package let pid: Int32
   }
 
-  /// Reads what is going on.
+  /// Reads what is going on; nothing, where the page cannot be read.
   package func read() -> Reading {
-    let sequence = clinux_load(words + Layout.sequence)
-    let work = clinux_load(words + Layout.work)
-    let pid = Int32(truncatingIfNeeded: work >> 32)
+    var page = [UInt8](repeating: 0, count: StatusPage.Layout.size)
+    guard pread(descriptor, &page, page.count, 0) == page.count else {
+      return Reading(sequence: 0, work: nil, pid: 0)
+    }
+    func word(_ index: Int) -> UInt64 {
+      page.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self) }
+    }
+    let sequence = word(StatusPage.Layout.sequence)
+    let work = word(StatusPage.Layout.work)
     guard sequence & 1 == 1 else { return Reading(sequence: sequence, work: nil, pid: 0) }
     let operation = Operation(rawValue: Int(work & 0xFF))
     let text: String
@@ -107,20 +114,24 @@ package final class StatusPage {
     case .script: text = "the script"
     case .background: text = "background work"
     default:
-      text = "\(hook(Int(work >> 8 & 0xFF))) (\(operation?.name ?? "an operation"))"
+      let hook = StatusView.hook(Int(work >> 8 & 0xFF), page)
+      text = "\(hook) (\(operation?.name ?? "an operation"))"
     }
-    return Reading(sequence: sequence, work: text, pid: pid)
+    return Reading(sequence: sequence, work: text, pid: Int32(truncatingIfNeeded: work >> 32))
   }
 
-  private func hook(_ number: Int) -> String {
-    guard number < Layout.slots else { return "a hook" }
-    let start = UnsafeRawPointer(words) + Layout.names + number * Layout.slot
-    let name = UnsafeRawBufferPointer(start: start, count: Layout.slot).prefix { $0 != 0 }
-    return name.isEmpty ? "a hook" : String(decoding: name, as: UTF8.self)
+  private static func hook(_ number: Int, _ page: [UInt8]) -> String {
+    guard number < StatusPage.Layout.slots else { return "a hook" }
+    let start = StatusPage.Layout.names + number * StatusPage.Layout.slot
+    let name = page[start..<start + StatusPage.Layout.slot].prefix { $0 != 0 }
+    return name.isEmpty ? "a hook" : Printable.line(name)
   }
 
   /// Asks that the console's line which runs be interrupted, where Ruby can be.
-  package func interrupt() { clinux_store(words + Layout.interrupt, 1) }
+  package func interrupt() {
+    var one: UInt64 = 1
+    _ = pwrite(descriptor, &one, 8, off_t(StatusPage.Layout.interrupt * 8))
+  }
 }
 
 /// What a mount writes on its status page: nothing where it has none. It must not outlive the page.

@@ -88,7 +88,7 @@ public final class Session {
     }
     guard let raw else { throw MountError(text: text, errno: nil) }
     self.raw = raw
-    writeAll(text, to: 2)
+    LineWriter.standardError.write(Printable.lines(text))
   }
 
   /// Makes a session that is served over a socket, with no mount: the peer speaks for the kernel.
@@ -124,7 +124,7 @@ public final class Session {
     }
     guard status == 0 else { throw MountError(text: text, errno: .last) }
     place = Place(path: resolved, device: MountTable.last(at: resolved)?.device)
-    writeAll(text, to: 2)
+    LineWriter.standardError.write(Printable.lines(text))
     do { try connect(to: fuse_session_fd(raw)) } catch {
       unmount()
       throw error

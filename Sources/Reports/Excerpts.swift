@@ -27,7 +27,7 @@ package struct Place: Equatable {
 
 /// Shows lines of sources, each file read once.
 struct Excerpts {
-  private var sources: [String: [Substring]] = [:]
+  private var sources: [String: [String]] = [:]
 
   /// The lines around a place, which is marked; empty where they cannot be had.
   mutating func around(_ place: Place, _ ink: Ink) -> String {
@@ -42,7 +42,7 @@ struct Excerpts {
       let line = lines[number - 1]
       if number == place.line {
         text +=
-          "  \(ink.paint(">", .boldRed)) \(ink.paint(margin, .faint))\(ink.paint(String(line), .bold))\n"
+          "  \(ink.paint(">", .boldRed)) \(ink.paint(margin, .faint))\(ink.paint(line, .bold))\n"
         if let column = place.column, column >= 1, column <= line.count + 1 {
           let indent = String(repeating: " ", count: 4 + margin.count + column - 1)
           text += "\(indent)\(ink.paint("^", .boldRed))\n"
@@ -60,11 +60,13 @@ struct Excerpts {
   /// Reads a file now, for later.
   mutating func remember(_ file: String) { _ = lines(of: file) }
 
-  private mutating func lines(of file: String) -> [Substring] {
+  private mutating func lines(of file: String) -> [String] {
     if let lines = sources[file] { return lines }
-    let bytes = (try? SourceFile.read(file)) ?? []
-    var lines = String(decoding: bytes, as: UTF8.self)
-      .split(separator: "\n", omittingEmptySubsequences: false)
+    let bytes = (try? SourceFile.readAgain(file)) ?? []
+    var lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+      .map {
+        Printable.lines(String(decoding: $0.last == 0x0D ? $0.dropLast() : $0, as: UTF8.self))
+      }
     if lines.last == "" { lines.removeLast() }
     sources[file] = lines
     return lines

@@ -2,7 +2,8 @@
 //
 // A report names the hook and the path, shows the script's own lines with the one that failed
 // marked, and leaves out the host's own frames. The same error again is counted, not printed again:
-// how often it came is told once it has been quiet for a while, and at the end.
+// how often it came is told once it has been quiet for a while, and at the end. What a terminal would obey
+// is spelled out, wherever it came from.
 
 import Glibc
 package import Ruby
@@ -10,15 +11,14 @@ import System
 
 /// Tells people of errors in a script.
 package final class Reporter {
-  /// Where reports go; standard error by default.
-  package var descriptor: Int32 = STDERR_FILENO
   /// Called with a number of seconds after which `tellRepetitions` is to be called.
   package var later: (Double) -> Void = { _ in }
   private var repetitions = Repetitions()
   private var excerpts = Excerpts()
+
   package init() {}
 
-  private var ink: Ink { Ink(for: descriptor) }
+  private var ink: Ink { Ink(for: STDERR_FILENO) }
 
   /// Reports an exception that a hook raised. `hint` is only asked when it is the first of its kind.
   package func report(
@@ -71,7 +71,9 @@ package final class Reporter {
   }
 
   /// Says one line that is no error.
-  package func say(_ line: String) { write("\(ink.paint("fusuma:", .bold)) \(line)\n") }
+  package func say(_ line: String) {
+    write("\(ink.paint("fusuma:", .bold)) \(Printable.line(line))\n")
+  }
 
   /// Says how often the errors came again that were reported once.
   package func tellRepetitions() {
@@ -115,10 +117,10 @@ package final class Reporter {
   }
 
   private func title(_ line: String) -> String {
-    "\(ink.paint("fusuma:", .boldRed)) \(ink.paint(line, .bold))\n"
+    "\(ink.paint("fusuma:", .boldRed)) \(ink.paint(Printable.line(line), .bold))\n"
   }
 
-  private func advice(_ hint: String?) -> String { hint.map { "  \($0)\n" } ?? "" }
+  private func advice(_ hint: String?) -> String { hint.map { "  \(Printable.line($0))\n" } ?? "" }
 
   /// The script's own frames. Its top level is evaluated by the host, which mruby says of it.
   private func frames(of exception: VM.ExceptionDescription) -> [String] {
@@ -134,7 +136,6 @@ package final class Reporter {
 
   // MARK: Writing
 
-  /// One write(2) a report, so that reports of several processes do not mix. Where it fails there is
-  /// nobody left to be told.
-  func write(_ text: String) { writeAll(text, to: descriptor) }
+  /// A report that standard error does not take at once is lost: the mount never waits for a reader.
+  private func write(_ text: String) { LineWriter.standardError.write(text) }
 }

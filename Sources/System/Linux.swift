@@ -3,13 +3,15 @@
 
 import Glibc
 
-/// Flags of renameat2(2), fallocate(2), lseek(2) and umount2(2).
+/// Flags of renameat2(2), fallocate(2), lseek(2), umount2(2) and open(2).
 public enum Linux {
   public static let renameNoReplace: UInt32 = 1
   public static let renameExchange: UInt32 = 2
   public static let fallocateKeepSize: Int32 = 1
   public static let seekHole: Int32 = 4
   public static let unmountDetach: Int32 = 2
+  /// A command of fcntl(2): how much a pipe holds.
+  package static let setPipeSize: Int32 = 1031
   /// A flag of open(2), another number on each kind of processor.
   public static let direct = __O_DIRECT
 

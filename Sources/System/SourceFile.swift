@@ -22,6 +22,23 @@ package enum SourceFile {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw SystemError(number: errno) }
     defer { close(descriptor) }
+    return try content(of: descriptor)
+  }
+
+  /// Reads a file that was read before: what can be read only once, such as a pipe, is not waited for.
+  ///
+  /// Throws ESPIPE where it is no regular file.
+  package static func readAgain(_ path: String) throws(SystemError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw SystemError(number: errno) }
+    defer { close(descriptor) }
+    var information = stat()
+    guard fstat(descriptor, &information) == 0 else { throw SystemError(number: errno) }
+    guard information.st_mode & S_IFMT == S_IFREG else { throw SystemError(number: ESPIPE) }
+    return try content(of: descriptor)
+  }
+
+  private static func content(of descriptor: Int32) throws(SystemError) -> [UInt8] {
     var content: [UInt8] = []
     while true {
       var number: Int32 = 0

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlProtocol
 import Glibc
+import System
 import Terminal
 
 /// Opens a console on a live mount.
@@ -28,7 +29,8 @@ struct Attach: ParsableCommand {
     let hello = try Held.waitForAnswer(client, mountPoint)
     guard Terminal.isInteractive else { return }
     Terminal.write(
-      "\(hello["script"]?.string ?? "?") at \(hello["mountpoint"]?.string ?? mountPoint) "
-        + "(pid \(hello["pid"]?.integer ?? 0)); Ctrl-D leaves\n")
+      Printable.line(hello["script"]?.string ?? "?") + " at "
+        + Printable.line(hello["mountpoint"]?.string ?? mountPoint)
+        + " (pid \(hello["pid"]?.integer ?? 0)); Ctrl-D leaves\n")
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Host
+import System
 
 /// Looks for mistakes in a script without mounting it.
 struct Check: ParsableCommand {
@@ -27,14 +28,15 @@ struct Check: ParsableCommand {
     var configuration = Host.Configuration(script: script)
     configuration.arguments = arguments
     let result = try Host(configuration).check(callsHooks: !callsNothing)
-    print("\(script): \(result.className) has \(result.hooks.count) of the hooks")
+    print(
+      "\(Printable.line("\(script): \(result.className)")) has \(result.hooks.count) of the hooks")
     let width = result.hooks.map(\.name.count).max() ?? 0
     for hook in result.hooks {
       let space = String(repeating: " ", count: width - hook.name.count)
-      print("  \(hook.name)\(space)  \(hook.place ?? "(built in)")")
+      print("  \(hook.name)\(space)  \(Printable.line(hook.place ?? "(built in)"))")
     }
     for warning in result.warnings {
-      print("\(warning.place ?? script): warning: \(warning.text)")
+      print(Printable.line("\(warning.place ?? script): warning: \(warning.text)"))
     }
     if !result.warnings.isEmpty { throw ExitCode(1) }
   }

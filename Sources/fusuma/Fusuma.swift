@@ -26,6 +26,7 @@ struct Fusuma: ParsableCommand {
     defaultSubcommand: Mount.self)
 
   static func main() {
+    StandardStreams.fill()
     finish {
       var command = try parseAsRoot(arguments)
       try command.run()
@@ -48,7 +49,7 @@ struct Fusuma: ParsableCommand {
     do {
       Glibc.exit(try body())
     } catch let error as HostError {
-      complain(error.description)
+      complain(Printable.line(error.description))
       Glibc.exit(error.status)
     } catch {
       let code = exitCode(for: error)
@@ -59,7 +60,7 @@ struct Fusuma: ParsableCommand {
       } else {
         var said = message(for: error)
         if said.hasSuffix(".") { said.removeLast() }
-        complain("\(said); 'fusuma help' tells how to use it")
+        complain("\(Printable.lines(said)); 'fusuma help' tells how to use it")
         Glibc.exit(2)
       }
       Glibc.exit(code.rawValue)
@@ -67,7 +68,6 @@ struct Fusuma: ParsableCommand {
   }
 
   private static func complain(_ line: String) {
-    var text = "fusuma: \(line)\n"
-    text.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    LineWriter.standardError.write("fusuma: \(line)\n")
   }
 }

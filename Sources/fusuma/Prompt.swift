@@ -3,6 +3,7 @@
 import ControlProtocol
 import Glibc
 import Reports
+import System
 import Terminal
 
 /// A console on a live mount.
@@ -22,7 +23,7 @@ struct Prompt {
       client.send(["do": "complete", "text": .string(text)])
       while case .line(let line) = client.receive(within: Prompt.patience) {
         if let words = JSON(parsing: line)?["completions"]?.array {
-          return words.compactMap(\.string)
+          return words.compactMap(\.string).filter { Printable.line($0) == $0 }
         }
       }
       return []
@@ -127,7 +128,8 @@ struct Prompt {
   /// Shows a message; nil where more is to come.
   private func show(_ message: JSON) -> Step? {
     if let output = message["output"]?.string {
-      Terminal.write(output)
+      // A pipe or a file gets the bytes that were printed.
+      Terminal.write(Terminal.isOutput ? Printable.lines(output) : output)
       return nil
     }
     if let lost = message["lost"]?.integer {
@@ -137,13 +139,16 @@ struct Prompt {
     if message["incomplete"] != nil { return .again }
     if message["exit"] != nil { return .ended(.left) }
     if let value = message["value"]?.string {
-      Terminal.write(Terminal.paint("=> ", .cyan) + value + "\n")
+      Terminal.write(Terminal.paint("=> ", .cyan) + Printable.lines(value) + "\n")
     } else if let error = message["error"]?.string {
       let frames = (message["frames"]?.array ?? []).map { $0.string ?? "" }
-      Terminal.write(Terminal.paint(error, .red) + "\n" + Backtrace.text(of: frames))
+      Terminal.write(
+        Terminal.paint(Printable.lines(error), .red) + "\n" + Backtrace.text(of: frames))
     }
     return .done
   }
 
-  private func say(_ line: String) { Terminal.write("fusuma: \(line)\n", to: STDERR_FILENO) }
+  private func say(_ line: String) {
+    Terminal.write("fusuma: \(Printable.line(line))\n", to: STDERR_FILENO)
+  }
 }

@@ -36,7 +36,11 @@ struct Stats: ParsableCommand {
       switch client.receive(within: interval + 1) {
       case .line(let line):
         if json {
-          guard Terminal.write(line + [UInt8(ascii: "\n")]) else { return }
+          // Written anew, so that it is one object, in which nothing is left that a terminal obeys.
+          guard let report = JSON(parsing: line) else {
+            throw HostError("what came from \(mountPoint) is no JSON")
+          }
+          guard Terminal.write(report.text + [UInt8(ascii: "\n")]) else { return }
         } else {
           show(StatsTable(JSON(parsing: line) ?? .null), isOnce)
         }

@@ -1,4 +1,5 @@
 import ControlProtocol
+import System
 import Terminal
 
 /// What a mount told of an interval, as lines for people.
@@ -18,10 +19,10 @@ struct StatsTable {
 
   private var head: String {
     let operations = (report["operations"]?.array ?? [])
-      .reduce(0) { $0 + ($1["count"]?.integer ?? 0) }
-    return Terminal.paint(report["mountpoint"]?.string ?? "", .bold)
-      + "  \(report["script"]?.string ?? "")  pid \(number("pid"))  "
-      + "\(Int(Double(operations) / seconds)) operations/s"
+      .reduce(0.0) { $0 + Double($1["count"]?.integer ?? 0) }
+    return Terminal.paint(text(report["mountpoint"]), .bold)
+      + "  \(text(report["script"]))  pid \(number("pid"))  "
+      + "\(whole(operations / seconds)) operations/s"
   }
 
   private var memory: String {
@@ -46,7 +47,7 @@ struct StatsTable {
       + right("errors", 9)
     return ["", Terminal.paint(head, .faint)]
       + rows.map { row in
-        pad(row["name"]?.string ?? "", 18)
+        pad(text(row["name"]), 18)
           + right(rate(row["count"]), 10)
           + right(fixed(row["p50"]?.double ?? 0), 10) + right(fixed(row["p99"]?.double ?? 0), 10)
           + errors(row["errors"]?.integer ?? 0)
@@ -59,7 +60,7 @@ struct StatsTable {
     let head = pad("path", 38) + right("per s", 10) + right("errors", 9)
     return ["", Terminal.paint(head, .faint)]
       + rows.prefix(10).map { row in
-        pad(row["path"]?.string ?? "", 38) + right(rate(row["count"]), 10)
+        pad(text(row["path"]), 38) + right(rate(row["count"]), 10)
           + errors(row["errors"]?.integer ?? 0)
       }
   }
@@ -70,8 +71,8 @@ struct StatsTable {
     let head = pad("waiting", 18) + pad("for", 36) + right("since s", 8) + "  path"
     return ["", Terminal.paint(head, .faint)]
       + rows.prefix(10).map { row in
-        pad(row["who"]?.string ?? "", 18) + pad(row["for"]?.string ?? "", 36)
-          + right(fixed(row["seconds"]?.double ?? 0), 8) + "  \(row["path"]?.string ?? "")"
+        pad(text(row["who"]), 18) + pad(text(row["for"]), 36)
+          + right(fixed(row["seconds"]?.double ?? 0), 8) + "  \(text(row["path"]))"
       }
   }
 
@@ -84,10 +85,20 @@ struct StatsTable {
     return count > 0 ? Terminal.paint(text, .red) : text
   }
 
+  /// What a mount says is not trusted: it may be of any length, and hold what a terminal obeys.
+  private func text(_ value: JSON?) -> String {
+    Printable.line(String((value?.string ?? "").prefix(4096)))
+  }
+
+  /// A number without its decimals; one that no count of anything comes to is shown as a dash.
+  private func whole(_ number: Double) -> String {
+    Int(exactly: number.rounded(.down)).map(String.init) ?? "-"
+  }
+
   /// A number with one decimal.
   private func fixed(_ number: Double) -> String {
-    let tenths = Int((number * 10).rounded())
-    return "\(tenths / 10).\(tenths % 10)"
+    guard let tenths = Int(exactly: (number * 10).rounded()) else { return "-" }
+    return "\(tenths / 10).\(abs(tenths % 10))"
   }
 
   private func pad(_ text: String, _ width: Int) -> String {

@@ -21,7 +21,8 @@ struct Trace: ParsableCommand {
     var request = filter.message
     request["do"] = "trace"
     request["format"] = .string(options.format.rawValue)
-    request["colours"] = .bool(Terminal.hasColours)
+    let hasColours = Terminal.hasColours
+    request["colours"] = .bool(hasColours)
     client.send(.object(request))
     try Held.waitForAnswer(client, mountPoint)
     while true {
@@ -31,12 +32,22 @@ struct Trace: ParsableCommand {
           Terminal.write("fusuma: \(lost) lines were lost\n", to: STDERR_FILENO)
           continue
         }
-        guard Terminal.write(line + [UInt8(ascii: "\n")]) else { return }
+        guard Terminal.write(Trace.shown(line, hasColours) + "\n") else { return }
       case .interrupted, .closed: return
       case .silence: continue
       }
     }
   }
+
+  /// A line of the mount's without anything that a terminal obeys, but for the two colours that a trace has.
+  private static func shown(_ line: [UInt8], _ hasColours: Bool) -> String {
+    let text = Printable.line(line)
+    guard hasColours else { return text }
+    return colours.reduce(text) { $0.replacing("\\x1b[\($1)m", with: "\u{1B}[\($1)m") }
+  }
+
+  /// Red, yellow, and what ends them.
+  private static let colours = ["31", "33", "0"]
 }
 
 /// A mount that does not answer, because something runs in it that gives no turn away.
@@ -63,7 +74,8 @@ enum Held {
   /// Says what holds a mount up.
   static func say(_ client: ControlClient, _ mountPoint: String) {
     Terminal.write(
-      "fusuma: \(mountPoint) does not answer: it is held up by \(client.holder())\n",
+      Printable.line("fusuma: \(mountPoint) does not answer: it is held up by \(client.holder())")
+        + "\n",
       to: STDERR_FILENO)
   }
 }

@@ -1,6 +1,7 @@
 import ControlProtocol
 import FUSE
 import Glibc
+import System
 
 /// Text as it is put together: bytes in memory of its own, one piece behind the other.
 ///
@@ -132,25 +133,13 @@ struct TraceText {
 
   // MARK: Bytes from elsewhere
 
-  /// How many bytes a byte of a path becomes at most: of what is no UTF-8 three, in JSON "\u00NN".
+  /// How many bytes a byte of a path becomes at most: of what is no UTF-8 three, of others that
+  /// are escaped six.
   static let longestEscape = 6
 
-  /// Appends bytes; what would move a terminal's cursor is shown as \xNN.
+  /// Appends bytes as `Printable.line` shows them.
   mutating func append(printable more: UnsafeRawBufferPointer) {
-    guard more.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return append(more) }
-    for byte in more {
-      if byte >= 0x20 && byte != 0x7F {
-        append(byte)
-      } else {
-        append(literal: "\\x")
-        append(hexDigit: byte >> 4)
-        append(hexDigit: byte & 15)
-      }
-    }
-  }
-
-  private mutating func append(hexDigit: UInt8) {
-    append(hexDigit + (hexDigit < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
+    if Printable.isPlain(more) { append(more) } else { append(Array(Printable.line(more).utf8)) }
   }
 
   /// Appends bytes as a JSON string; what is not UTF-8 is replaced.

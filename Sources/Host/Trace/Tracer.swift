@@ -147,11 +147,12 @@ extension Host {
       }
     }
     let colours = Ink(for: descriptor).isColoured
+    let output = descriptor == STDERR_FILENO ? .standardError : LineWriter(descriptor)
     let reporter = reporter
     var hasFailed = false
     tracer.add(
       TraceSink(trace.filter, trace.format, colours: colours) { bytes in
-        let error = writeAll(bytes, to: descriptor)
+        let error = output.write(bytes)
         guard error != 0, !hasFailed else { return }
         hasFailed = true
         reporter.say(
