@@ -26,7 +26,9 @@ let package = Package(
     .systemLibrary(name: "CFuse", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
     .systemLibrary(
       name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
-    .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+    .target(
+      name: "CSimdjson", cxxSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
+      linkerSettings: [.linkedLibrary("simdjson")]),
     .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
     .systemLibrary(name: "CLinux"),
     .target(
@@ -38,6 +40,7 @@ let package = Package(
     .target(name: "System", dependencies: ["CLinux"], swiftSettings: strict),
     .target(name: "FUSE", dependencies: ["CFuse", "System"], swiftSettings: strict),
     .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: strict),
+    .target(name: "Formats", dependencies: ["CSimdjson"], swiftSettings: strict),
     .target(name: "Terminal", dependencies: ["CEdit", "System"], swiftSettings: strict),
 
     // What needs no host.
@@ -45,11 +48,11 @@ let package = Package(
       name: "Waiting", dependencies: ["HTTP", "System", "CLinux"], swiftSettings: strict),
 
     .target(
-      name: "ControlProtocol", dependencies: ["System", "CJansson", "CLinux"],
+      name: "ControlProtocol", dependencies: ["System", "Formats", "CLinux"],
       swiftSettings: strict),
     .target(name: "Reports", dependencies: ["Ruby", "System"], swiftSettings: strict),
     .target(
-      name: "RubyLibrary", dependencies: ["Ruby", "System", "CJansson", "CLinux"],
+      name: "RubyLibrary", dependencies: ["Ruby", "Formats", "System", "CLinux"],
       resources: [
         "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl", "blocks",
         "queue", "outbox", "console", "reload", "messages", "check",
@@ -75,6 +78,7 @@ let package = Package(
     .testTarget(name: "SystemTests", dependencies: ["System"], swiftSettings: strict),
     .testTarget(
       name: "FUSETests", dependencies: ["FUSE", "CFuse", "System"], swiftSettings: strict),
+    .testTarget(name: "FormatsTests", dependencies: ["Formats"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
     .testTarget(name: "WaitingTests", dependencies: ["Waiting", "HTTP"], swiftSettings: strict),
     .testTarget(
@@ -89,5 +93,6 @@ let package = Package(
     .testTarget(
       name: "MountTests", dependencies: ["fusuma", "Host", "System", "CFiles"],
       swiftSettings: strict),
-  ]
+  ],
+  cxxLanguageStandard: .cxx17
 )

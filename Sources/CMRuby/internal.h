@@ -33,6 +33,8 @@
 #include <mruby/internal.h>
 #endif
 
+#include <time.h>
+
 _Static_assert(sizeof(mrb_value) == sizeof(cmr_value), "a value is one word (word boxing)");
 _Static_assert(sizeof(mrb_sym) == sizeof(cmr_symbol), "a symbol is 32 bits");
 
@@ -45,6 +47,8 @@ struct cmr_vm {
 
   mrb_value roots;
   mrb_value parked;
+  mrb_value box_class;
+  cmr_release release;
   mrb_sym new; // the name of Class#new
   const struct RProc *class_new; // what that is as long as no script has its own
   // What the fiber that runs has said of its turn: that it is over, that it ends with an exception, and
@@ -118,9 +122,22 @@ bool cmr_stack_is_short(void);
 // An object that ObjectSpace does not show: a script has no way to it. For Arrays (vm.c).
 mrb_value cmr_hide(mrb_state *mrb, mrb_value object);
 
+// The monotonic clock, in nanoseconds.
+static inline uint64_t cmr_now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
 // mruby's allocator (memory.c).
 void *cmr_allocate(mrb_state *mrb, void *block, size_t size, void *data);
 void cmr_tune_malloc(void);
+
+// Makes ready for so many objects that are about to be made.
+void cmr_expect_objects(cmr_vm *vm, size_t count);
+
+// The class of boxes (box.c).
+void cmr_define_box(cmr_vm *vm);
 
 // Hash#[]= (hash.c).
 void cmr_mend_hash(mrb_state *mrb);

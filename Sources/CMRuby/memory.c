@@ -95,6 +95,14 @@ static void choose_mode(cmr_vm *vm) {
   if (generational != gc->generational) cmr_guard(vm, set_generational, &generational);
 }
 
+// Young objects that live are looked at all at once: too long where there are many.
+void cmr_expect_objects(cmr_vm *vm, size_t count) {
+  bool generational = false;
+  if (vm->mrb->gc.generational && vm->mrb->gc.live + count > MANY_OBJECTS) {
+    cmr_guard(vm, set_generational, &generational);
+  }
+}
+
 // Bytes that may go by before the next bit: so many that all has been looked at, marked and swept
 // (some 2,000 objects at a time), by the time that GROWTH_BYTES have.
 static size_t step_bytes(const cmr_vm *vm) {

@@ -130,6 +130,17 @@ cmr_result cmr_string(cmr_vm *vm, cmr_bytes bytes) {
   return cmr_guard(vm, make_string, &(struct parts){.bytes = bytes});
 }
 
+static mrb_value share(mrb_state *mrb, void *data) {
+  mrb_value shared = mrb_str_dup(mrb, cmr_unwrap(((struct parts *)data)->receiver));
+  cmr_hide(mrb, shared);
+  MRB_SET_FROZEN_FLAG(mrb_basic_ptr(shared));
+  return shared;
+}
+
+cmr_result cmr_share(cmr_vm *vm, cmr_value string) {
+  return cmr_guard(vm, share, &(struct parts){.receiver = string});
+}
+
 static mrb_value make_array(mrb_state *mrb, void *data) {
   struct parts *parts = data;
   return mrb_ary_new_from_values(mrb, parts->integer, (const mrb_value *)parts->values);

@@ -22,6 +22,7 @@ static mrb_value prepare(mrb_state *mrb, void *data) {
   vm->parked = mrb_obj_new(mrb, mrb->object_class, 0, NULL);
   mrb_gc_register(mrb, vm->parked);
   cmr_prepare_turns(vm);
+  cmr_define_box(vm);
   return mrb_nil_value();
 }
 

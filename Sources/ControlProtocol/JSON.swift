@@ -1,6 +1,6 @@
 // Messages between a mount and its clients are JSON, one object a line.
 
-import CJansson
+import Formats
 
 /// A JSON value, as messages are made of.
 package enum JSON: Equatable, Sendable {
@@ -12,42 +12,58 @@ package enum JSON: Equatable, Sendable {
   case array([JSON])
   case object([String: JSON])
 
-  /// Reads one JSON text; nil where it is none. json_loadb() of Jansson.
+  /// How deep messages are at most.
+  private static let deepest = 64
+
+  /// Reads one JSON text; nil where it is none, or deeper than messages are.
   package init?(parsing text: some Sequence<UInt8>) {
-    var failure = json_error_t()
-    let root = Array(text).withUnsafeBytes { bytes -> UnsafeMutablePointer<json_t>? in
-      guard let start = bytes.baseAddress else { return nil }
-      return json_loadb(
-        start.assumingMemoryBound(to: CChar.self), bytes.count, Int(JSON_DECODE_ANY), &failure)
+    do throws(JSONFault) {
+      let bytes = Array(text)
+      let parser = try JSONParser()
+      parser.makeRoom(for: bytes.count)
+      bytes.withUnsafeBytes { parser.take($0, at: 0) }
+      try parser.parse(maximumDepth: JSON.deepest)
+      guard let tape = parser.tape else { return nil }
+      var place = 1
+      self = JSON(tape, &place)
+    } catch {
+      return nil
     }
-    guard let root else { return nil }
-    defer { json_decref(root) }
-    self = JSON(root)
   }
 
-  private init(_ json: UnsafeMutablePointer<json_t>) {
-    switch json.pointee.type {
-    case JSON_OBJECT:
+  /// The value that begins at `place`, which then is the next one's.
+  private init(_ tape: JSONParser.Tape, _ place: inout Int) {
+    let word = tape.words[place]
+    place += 1
+    switch UInt8(word >> 56) {
+    case UInt8(ascii: "{"):
       var members: [String: JSON] = [:]
-      var place = json_object_iter(json)
-      while let current = place {
-        if let name = json_object_iter_key(current), let value = json_object_iter_value(current) {
-          members[String(cString: name)] = JSON(value)
-        }
-        place = json_object_iter_next(json, current)
+      while tape.words[place] >> 56 != UInt64(UInt8(ascii: "}")) {
+        let name = tape.string(at: place)
+        place += 1
+        members[name] = JSON(tape, &place)
       }
+      place += 1
       self = .object(members)
-    case JSON_ARRAY:
-      self = .array(
-        (0..<json_array_size(json)).compactMap { json_array_get(json, $0).map(JSON.init) })
-    case JSON_STRING:
-      let bytes = UnsafeRawBufferPointer(
-        start: json_string_value(json), count: json_string_length(json))
-      self = .string(String(decoding: bytes, as: UTF8.self))
-    case JSON_INTEGER: self = .integer(Int(json_integer_value(json)))
-    case JSON_REAL: self = .number(json_real_value(json))
-    case JSON_TRUE: self = .bool(true)
-    case JSON_FALSE: self = .bool(false)
+    case UInt8(ascii: "["):
+      var values: [JSON] = []
+      while tape.words[place] >> 56 != UInt64(UInt8(ascii: "]")) {
+        values.append(JSON(tape, &place))
+      }
+      place += 1
+      self = .array(values)
+    case UInt8(ascii: "\""): self = .string(tape.string(at: place - 1))
+    case UInt8(ascii: "l"):
+      self = .integer(Int(Int64(bitPattern: tape.words[place])))
+      place += 1
+    case UInt8(ascii: "u"):
+      self = .number(Double(tape.words[place]))
+      place += 1
+    case UInt8(ascii: "d"):
+      self = .number(Double(bitPattern: tape.words[place]))
+      place += 1
+    case UInt8(ascii: "t"): self = .bool(true)
+    case UInt8(ascii: "f"): self = .bool(false)
     default: self = .null
     }
   }

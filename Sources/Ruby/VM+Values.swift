@@ -35,6 +35,13 @@ extension VM {
     try check(bytes.withBytes { cmr_string(raw, $0) })
   }
 
+  /// A String out of the reach of scripts, with the bytes that another one has now; without a copy where
+  /// they are many.
+  public func shared(_ string: Value) throws(RubyException) -> Value {
+    guard string.kind == .string else { return .nil }
+    return try check(cmr_share(raw, string.raw))
+  }
+
   public func string(_ text: String) throws(RubyException) -> Value {
     var text = text
     return try check(

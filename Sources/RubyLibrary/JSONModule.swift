@@ -1,75 +1,129 @@
-// Invariant: whatever a text holds, it ends as an object or as a JSON error: depth, size of numbers
-// and bytes are all checked, by Jansson or here.
+// Invariant: whatever a text or a value holds, it ends as an object, a text or a JSON error, and no stretch of
+// it takes long: depth, numbers and bytes are all checked, and nothing recurs.
 
-import CJansson
+import Formats
 import Ruby
 
-/// The natives of json.rb: reading JSON and writing its strings, with Jansson.
+/// The natives of json.rb: reading and writing JSON.
 enum JSONModule {
+  /// Up to so many bytes a text is read at once: the rest of them go through another thread.
+  private static let atOnce = 512 << 10
+
   /// Defines them in `vm`.
   ///
   /// Throws where there is no memory for that.
   static func install(in vm: VM) throws(RubyException) {
-    try vm.define("FUSE", "__json_parse") { [unowned vm] call throws(RubyException) in
-      let reader = JSONReader(
-        vm: vm, symbolizes: call[1].isTruthy, maximumDepth: call[2].integer ?? 0)
-      return try reader.read(call[0].bytes ?? [])
-    }
-    try vm.define("FUSE", "__json_string") { [unowned vm] call throws(RubyException) in
-      guard let quoted = call[0].withBytes(quote) ?? nil else { return .nil }
-      return try vm.string(quoted)
-    }
-    try vm.define("FUSE", "__json_number") { [unowned vm] call throws(RubyException) in
-      try vm.string(decimal(call[0].double ?? 0))
-    }
+    try vm.setConstant("Box", to: vm.boxClass, in: try vm.constant("FUSE"))
+    try installReading(in: vm)
+    try installWriting(in: vm)
   }
 
-  /// The text in quotes, escaped where it must be; nil where it is not UTF-8. json_dump_callback().
-  private static func quote(_ bytes: UnsafeRawBufferPointer) -> [UInt8]? {
-    // An empty buffer may have no address, which Jansson takes for no string.
-    guard let start = bytes.baseAddress else { return Array(#""""#.utf8) }
-    let text = json_stringn(start.assumingMemoryBound(to: CChar.self), bytes.count)
-    guard let text else { return nil }
-    defer { json_decref(text) }
-    var quoted: [UInt8] = []
-    quoted.reserveCapacity(bytes.count + 2)
-    let code = withUnsafeMutablePointer(to: &quoted) {
-      json_dump_callback(
-        text,
-        { piece, count, context in
-          guard let piece, let context else { return -1 }
-          context.assumingMemoryBound(to: [UInt8].self).pointee
-            .append(contentsOf: UnsafeRawBufferPointer(start: piece, count: count))
-          return 0
-        }, $0, Int(JSON_ENCODE_ANY))
-    }
-    return code == 0 ? quoted : nil
-  }
-
-  /// The shortest text that mruby reads as the same number, with a point or an exponent in it.
-  ///
-  /// A word-boxed Float lacks the last two bits of its mantissa, so 0.1 is a little less than the
-  /// nearest double, and what is shortest for that one is not what the script wrote.
-  private static func decimal(_ number: Double) -> [UInt8] {
-    var text: [CChar] = []
-    for digits in 15...17 {
-      text = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 40) { buffer in
-        let count = withVaList([Int32(digits), number]) {
-          vsnprintf(buffer.baseAddress, buffer.count, "%.*g", $0)
-        }
-        return Array(buffer.prefix(Int(count))) + [0]
+  private static func installReading(in vm: VM) throws(RubyException) {
+    // The parser of the last text that was read at once, with its memory.
+    var spare: JSONParser?
+    try vm.define("FUSE", "__json_read") { [unowned vm] call throws(RubyException) in
+      let count = call[0].withBytes(\.count) ?? 0
+      let parser: JSONParser
+      do throws(JSONFault) {
+        parser = if count <= atOnce, let last = spare.take() { last } else { try JSONParser() }
+      } catch {
+        throw vm.exception("NoMemoryError", "Out of memory")
       }
-      if boxed(strtod(text, nil)) == boxed(number) { break }
+      let reading = JSONReading(
+        parser, count: count, symbolizes: call[1].isTruthy, maximumDepth: call[2].integer ?? 0)
+      guard count <= atOnce else {
+        reading.copy(call[0])
+        let box = try vm.box(reading)
+        try vm.keep(try vm.shared(call[0]), in: box)
+        return box
+      }
+      reading.copy(call[0])
+      reading.parse()
+      guard case .begun(let list) = try reading.goOn(in: vm, on: .nil, nanoseconds: 0) else {
+        return .nil
+      }
+      let step = try reading.goOn(in: vm, on: list, nanoseconds: stretchNanoseconds)
+      if case .complete(let value) = step {
+        spare = parser
+        return value
+      }
+      let box = try vm.box(reading)
+      try vm.keep(list, in: box)
+      return box
     }
-    let bytes = text.dropLast().map { UInt8(bitPattern: $0) }
-    return bytes.allSatisfy { $0 == UInt8(ascii: "-") || isDigit($0) }
-      ? bytes + Array(".0".utf8) : bytes
+    try vm.define("FUSE", "__json_build") { [unowned vm] call throws(RubyException) in
+      let box = call[0]
+      guard let reading = vm.boxed(box) as? JSONReading else {
+        throw vm.exception("TypeError", "no JSON text")
+      }
+      let kept = try vm.kept(in: box)
+      switch try reading.goOn(in: vm, on: kept, nanoseconds: stretchNanoseconds) {
+      case .paused: return box
+      case .begun(let list):
+        try vm.keep(list, in: box)
+        return box
+      case .complete(let value): return value
+      }
+    }
   }
 
-  /// What is left of a double's bits in a word that also says that it is a Float.
-  private static func boxed(_ number: Double) -> UInt64 { number.bitPattern & ~3 }
+  private static func installWriting(in vm: VM) throws(RubyException) {
+    try vm.define("FUSE", "__json_write") { [unowned vm] call throws(RubyException) in
+      var style = ValueWriter.Style()
+      style.depth = call[1].integer ?? 0
+      // What contains itself comes to no end by itself.
+      let bound = call[2].integer ?? 0
+      style.maximumDepth = bound > 0 ? min(bound, JSONParser.deepest) : JSONParser.deepest
+      style.allowsNaN = call[3].isTruthy
+      style.isOfAnyClass = call[5].isTruthy
+      if let layout = call[4].elements, layout.count == 4 {
+        style.indent = layout[0].bytes ?? []
+        style.space = layout[1].bytes ?? []
+        style.objectNewline = layout[2].bytes ?? []
+        style.arrayNewline = layout[3].bytes ?? []
+      }
+      let writer = try ValueWriter(
+        style, isUTF8: JSONText.isUTF8, writeNumber: JSONText.writeNumber, in: vm)
+      let list = try writer.begin(call[0], in: vm)
+      let step = try writer.goOn(in: vm, on: list, nanoseconds: stretchNanoseconds)
+      if case .complete(let text) = step { return text }
+      let box = try vm.box(writer)
+      try vm.keep(list, in: box)
+      return try value(of: step, box, vm)
+    }
+    try vm.define("FUSE", "__json_go_on") { [unowned vm] call throws(RubyException) in
+      let box = call[0]
+      guard let writer = vm.boxed(box) as? ValueWriter else {
+        throw vm.exception("TypeError", "no JSON text")
+      }
+      if let bytes = call[1].borrowedBytes {
+        guard case .paused = try writer.add(bytes, in: vm) else {
+          return try value(of: .notText, box, vm)
+        }
+      }
+      let list = try vm.kept(in: box)
+      let step = try writer.goOn(in: vm, on: list, nanoseconds: stretchNanoseconds)
+      return try value(of: step, box, vm)
+    }
+  }
 
-  private static func isDigit(_ byte: UInt8) -> Bool {
-    byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9")
+  /// What Ruby is told of a step: the text, the box alone, or with what is asked for.
+  private static func value(
+    of step: ValueWriter.Step, _ box: Value, _ vm: VM
+  ) throws(RubyException) -> Value {
+    switch step {
+    case .paused: return box
+    case .complete(let text): return text
+    case .asksText(let object, let depth):
+      return try vm.array([box, object, try vm.integer(depth)])
+    case .asksName(let name): return try vm.array([box, name])
+    case .tooDeep(let depth):
+      throw vm.jsonError("NestingError", "nesting of \(depth) is too deep")
+    case .notText:
+      throw vm.jsonError("GeneratorError", "source sequence is illegal/malformed utf-8")
+    case .notNumber(let number):
+      let name = number.isNaN ? "NaN" : number > 0 ? "Infinity" : "-Infinity"
+      throw vm.jsonError("GeneratorError", "\(name) not allowed in JSON")
+    }
   }
 }

@@ -35,6 +35,128 @@ import Testing
     #expect(try ruby("JSON.parse(%q(\(text)))").hasPrefix("JSON::ParserError: "))
   }
 
+  @Test func readsWhatUnicodeHas() throws {
+    #expect(try ruby(#"JSON.parse('"\ud83d\ude00\u00e9"').bytes.size"#) == "6")
+    #expect(try ruby(#"JSON.parse('"\\ud83d\\ude00"') == "\xf0\x9f\x98\x80""#) == "true")
+    #expect(try ruby(#"JSON.parse("\"\xf0\x9f\x98\x80\"").bytesize"#) == "4")
+    #expect(
+      try ruby(#"JSON.parse('{"a\\u0000b": "\\u0000"}').map { |k, v| [k.bytes, v.bytes] }"#)
+        == "[[[97, 0, 98], [0]]]")
+  }
+
+  @Test(arguments: [
+    ("[1,]", "unexpected ']' at line 1 column 4"),
+    (#"{\n  "a": 1,\n  b: 2}"#, "unexpected 'b' at line 3 column 3"),
+    ("[1] x", "unexpected 'x' at line 1 column 5"),
+    ("", "unexpected end of the text at line 1 column 1"),
+    (#"["a"#, "unexpected end of the text at line 1 column 4"),
+    ("[01]", "unexpected '1' at line 1 column 3"),
+    ("nul", "unexpected end of the text at line 1 column 4"),
+    ("[1}", "unexpected '}' at line 1 column 3"), ("[1.]", "unexpected ']' at line 1 column 4"),
+    (#"[\"a\tb\"]"#, "a control character in a string at line 1 column 4"),
+    (#"[\"\\ud800\"]"#, "half a surrogate pair at line 1 column 3"),
+    (#"[\"\\x\"]"#, "unexpected 'x' at line 1 column 4"),
+    ("[1e999]", "a number that is too large at line 1 column 2"),
+    (#"[\"a\", \"\xc3(\"]"#, "bytes that are not UTF-8 at line 1 column 8"),
+  ])
+  func saysWhereATextIsWrong(_ text: String, _ message: String) throws {
+    let quoted = text.contains("\\\"") ? text : text.replacing("\"", with: "\\\"")
+    #expect(try ruby("JSON.parse(\"\(quoted)\")") == "JSON::ParserError: \(message)")
+  }
+
+  @Test func readsAndWritesAsDeepAsIsAsked() throws {
+    #expect(try ruby("JSON.parse('[' * 100000 + ']' * 100000)").hasPrefix("JSON::NestingError: "))
+    #expect(
+      try ruby(
+        "x = JSON.parse('[' * 100000 + '1' + ']' * 100000, max_nesting: false); JSON.dump(x).size")
+        == "200001")
+    #expect(
+      try ruby("JSON.parse('{\"a\":' * 100000 + '1' + '}' * 100000, max_nesting: 100000).size")
+        == "1")
+    #expect(
+      try ruby("JSON.parse('{\"a\":' * 100000, max_nesting: 0)").hasPrefix("JSON::ParserError: "))
+    #expect(
+      try ruby("a = []; a << a; JSON.dump(a)")
+        == "JSON::NestingError: nesting of 1000001 is too deep")
+    #expect(try ruby("JSON.parse('[[]]', max_nesting: 1)").hasPrefix("JSON::NestingError: "))
+    #expect(try ruby("JSON.parse('[1]', max_nesting: 2**62)") == "[1]")
+    #expect(try ruby("JSON.parse('[1]', max_nesting: -1)") == "[1]")
+  }
+
+  @Test func readsWhatIsLargeInTurns() throws {
+    #expect(
+      try ruby(
+        """
+        record = { "id" => 1, "name" => "a" * 40, "tags" => [1.5, nil, true], "more" => { "x" => "y" } }
+        TEXT = JSON.generate((0...20000).map { record })
+        list = JSON.parse(TEXT)
+        [list.size, list.all? { |one| one == record }, JSON.parse(TEXT, symbolize_names: true)[-1].keys]
+        """) == "[20000, true, [:id, :name, :tags, :more]]")
+    #expect(ruby.parkings > 4)
+    #expect(
+      try ruby(
+        """
+        begin
+          JSON.parse(TEXT[0..-2])
+        rescue JSON::ParserError => error
+          error.message == "unexpected end of the text at line 1 column #{TEXT.size}"
+        end
+        """) == "true")
+    #expect(
+      try ruby(
+        """
+        ticks = 0
+        FUSE.spawn { 1000.times { ticks += 1; sleep 0 } }
+        sleep 0.001
+        before = ticks
+        JSON.generate(JSON.parse(TEXT)) == TEXT && ticks > before + 2
+        """) == "true")
+    #expect(try ruby("JSON.parse('[' + '1,' * 400000 + '1]').size") == "400001")
+  }
+
+  @Test func whatIsBeingReadIsNobodyElses() throws {
+    #expect(
+      try ruby(
+        """
+        text = '[' + '{"key":[1,{"b":"c"}]},' * 60000 + '[]]'
+        FUSE.spawn do
+          50.times do
+            text.replace("x")
+            ObjectSpace.each_object(Array) { |a| a.clear if a.size > 0 && a[0].is_a?(Hash) && a[0].key?("key") }
+            GC.start
+            sleep 0
+          end
+        end
+        sleep 0
+        (JSON.parse('[' + '{"key":[1,{"b":"c"}]},' * 60000 + '[]]') rescue 0).class
+        """) == "Array")
+    try ruby.finish()
+  }
+
+  @Test func aTextThatChangesWhileItIsReadIsReadAsItWas() throws {
+    #expect(
+      try ruby(
+        """
+        text = '[' + '123456,' * 1000000 + '1]'
+        FUSE.spawn { 3.times { text.setbyte(1, 120); text << "x"; sleep 0 } }
+        list = JSON.parse(text)
+        [list.size, list[0], text[1]]
+        """) == #"[1000001, 123456, "x"]"#)
+  }
+
+  @Test func theNativesHoldForAnything() throws {
+    for arguments in ["nil", "-1", "Object.new", "[]", "FUSE::Box", "nil, nil"] {
+      for name in ["__json_build", "__json_go_on"] {
+        #expect(try ruby("FUSE.\(name)(\(arguments))").hasPrefix("TypeError: "))
+      }
+      #expect(try ruby("FUSE.__wait(:work, \(arguments))").hasPrefix("TypeError: "))
+      #expect(try ruby("FUSE.__json_read(\(arguments))").hasPrefix("JSON::ParserError: "))
+    }
+    #expect(try ruby("FUSE::Box.new").hasPrefix("NoMethodError: "))
+    #expect(try ruby("FUSE::Box.allocate").hasPrefix("NoMethodError: "))
+    #expect(try ruby("Class.new(FUSE::Box).new").hasPrefix("NoMethodError: "))
+  }
+
   @Test func refusesWhatIsNotText() throws {
     #expect(try ruby(#"JSON.parse("\"\xff\"")"#).hasPrefix("JSON::ParserError: "))
     #expect(try ruby("JSON.parse(nil)").hasPrefix("TypeError: "))
@@ -86,6 +208,70 @@ import Testing
     #expect(
       try ruby("JSON.pretty_generate({'z' => 1, 'a' => [1, {'b' => []}, {}]})")
         == #""{\n  \"z\": 1,\n  \"a\": [\n    1,\n    {\n      \"b\": []\n    },\n    {}\n  ]\n}""#)
+  }
+
+  @Test func numbersSurvive() throws {
+    #expect(
+      try ruby(
+        """
+        bad = []
+        20000.times do
+          number = [rand(2**30) * 4, rand(2**31) * 2 + rand(2)].pack("LL").unpack("D")[0]
+          next if number.nan? || number.infinite?
+          text = JSON.generate([number])
+          bad << text unless JSON.parse(text)[0] == number && JSON.generate(JSON.parse(text)) == text
+        end
+        bad
+        """) == "[]")
+    for text in [
+      "0.1", "3.141592653589793", "123456.789", "1e-300", "5e-324", "1.7976931348623157e+308",
+      "2.2250738585072014e-308", "-0.0", "9007199254740993", "0.30000000000000004", "100.0",
+      "1e+22", "4.35", "0.000001",
+    ] {
+      #expect(try ruby("v = JSON.parse('\(text)'); JSON.parse(JSON.generate(v)) == v") == "true")
+      #expect(try ruby("JSON.parse('[\(text)]')[0] == \(text)") == "true")
+    }
+    for text in ["0.1", "3.141592653589793", "123456.789", "1e-300", "4.35", "19.99", "0.7"] {
+      #expect(try ruby("JSON.generate(JSON.parse('[\(text)]'))") == "\"[\(text)]\"")
+    }
+  }
+
+  @Test func writesWhatIsChangedMeanwhile() throws {
+    #expect(
+      try ruby(
+        """
+        class Odd; def initialize(&body) @body = body end; def to_json(*) @body.call; '"odd"' end end
+        list = [1, nil, 2, 3]
+        list[1] = Odd.new { list.clear }
+        hash = { "a" => 1, "b" => Odd.new { hash.clear; GC.start }, "c" => [4] }
+        [JSON.generate(list), JSON.generate(hash)]
+        """) == #"["[1,\"odd\"]", "{\"a\":1,\"b\":\"odd\",\"c\":[4]}"]"#)
+  }
+
+  @Test func namesAreSaidAsStrings() throws {
+    #expect(
+      try ruby(
+        "class N; def to_s; 'n\"' end end; JSON.generate({1.5 => 1, nil => 2, N.new => 3, 7 => 4, :s => 5})"
+      )
+        == #""{\"1.5\":1,\"\":2,\"n\\\"\":3,\"7\":4,\"s\":5}""#)
+    #expect(
+      try ruby(#"class B; def to_s; "\xff" end end; JSON.generate({B.new => 1})"#)
+        .hasPrefix("JSON::GeneratorError: "))
+  }
+
+  @Test func classesOfAScriptsOwnAreWrittenAsWhatTheyAre() throws {
+    #expect(
+      try ruby(
+        """
+        class Text < String; end
+        class Loud < Hash; def to_json(*) '"loud"' end end
+        class Quiet < Array; end
+        JSON.generate([Text.new("t"), Loud.new, Quiet.new([1, Quiet.new([2])]), :sym])
+        """) == #""[\"t\",\"loud\",[1,[2]],\"sym\"]""#)
+    #expect(
+      try ruby("class Symbol; def to_json(*) '\"other\"' end end; JSON.generate([:sym])")
+        == #""[\"other\"]""#)
+    #expect(try ruby("JSON.generate(Loud.new)") == #""\"loud\"""#)
   }
 
   @Test func honoursAScriptsOwnToJSON() throws {

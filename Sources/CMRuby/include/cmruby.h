@@ -154,6 +154,8 @@ cmr_value cmr_symbol_value(cmr_symbol symbol);
 cmr_result cmr_integer(cmr_vm *vm, int64_t value);
 cmr_result cmr_float(cmr_vm *vm, double value);
 cmr_result cmr_string(cmr_vm *vm, cmr_bytes bytes);
+/// A frozen String with the bytes that another one has now, without a copy where they are many.
+cmr_result cmr_share(cmr_vm *vm, cmr_value string);
 cmr_result cmr_array(cmr_vm *vm, const cmr_value *_Nullable values, int64_t count);
 cmr_result cmr_array_push(cmr_vm *vm, cmr_value array, cmr_value value);
 cmr_result cmr_hash(cmr_vm *vm);
@@ -173,6 +175,117 @@ cmr_result cmr_inspect(cmr_vm *vm, cmr_value value);
 /// Keeps `value` alive at `index` of the one rooted container.
 cmr_result cmr_root_set(cmr_vm *vm, int64_t index, cmr_value value);
 cmr_value cmr_root_at(const cmr_vm *vm, int64_t index);
+
+// MARK: Boxes (box.c)
+
+/// What lets go of an object that was in a box, in the middle of a collection: the VM is out of bounds.
+typedef void (*cmr_release)(void *object);
+/// A Ruby object that has one of the host's in it, and lets go of it when it is collected; `release` is
+/// the same for all boxes. Where it cannot be made the object is let go of at once.
+cmr_result cmr_box(cmr_vm *vm, void *object, cmr_release release);
+/// What is in the box; NULL where the value is none.
+void *_Nullable cmr_boxed(cmr_value value);
+/// Keeps a value alive for as long as the box is.
+cmr_result cmr_box_keep(cmr_vm *vm, cmr_value box, cmr_value kept);
+/// The value that was last kept so, or nil.
+cmr_result cmr_box_kept(cmr_vm *vm, cmr_value box);
+/// The class of all boxes, which makes none for a script.
+cmr_value cmr_box_class(const cmr_vm *vm);
+
+// MARK: Building from a tape (build.c)
+
+/// A value, and the values in it, one after the other. The high 8 bits of a word are a character:
+///
+///     r    the beginning of all, and, as the last word, the end
+///     { [  the beginning of a Hash or Array: in the low 32 bits the place behind its end, in the 24 above
+///          how many members it has, or more than 0xFFFFFE. A Hash's are a String and a value each
+///     } ]  its end
+///     "    a String: where, in `strings`, its length stands as 4 bytes, and then it
+///     l u  an Integer, signed or one of 2^63 and above, which is the next word
+///     d    a Float, which is the next word
+///     t f n  true, false, nil
+typedef struct {
+  const uint64_t *words;
+  size_t count;
+  const char *strings;
+} cmr_tape;
+
+/// How far the building of a value has come.
+typedef struct cmr_builder cmr_builder;
+
+/// The tape stays the caller's, and there, until the builder is freed. `symbolizes`: names become
+/// Symbols. `maximum_depth`: how deep Arrays and Hashes may be in each other; 0 for any. NULL when out of
+/// memory.
+cmr_builder *_Nullable cmr_builder_make(
+    cmr_tape tape, bool symbolizes, size_t maximum_depth);
+void cmr_builder_free(cmr_builder *_Nullable builder);
+/// Begins, with a value on which everything hangs that is built, and which the caller has to keep.
+cmr_result cmr_builder_begin(cmr_vm *vm, cmr_builder *builder);
+
+typedef struct {
+  /// The value where it is complete, or the exception.
+  cmr_result result;
+  bool is_complete;
+  /// It will not be complete.
+  bool is_too_deep;
+} cmr_built;
+/// Builds for about so long. Of two equal names the last wins; an Integer over 64 bits is a Float.
+cmr_built cmr_builder_go_on(
+    cmr_vm *vm, cmr_builder *builder, cmr_value list, uint64_t nanoseconds);
+
+// MARK: Writing as JSON (write.c)
+
+enum { CMR_NUMBER_BYTES = 40 };
+/// How to write. The bytes stay the caller's, and there, until the writer is freed.
+typedef struct {
+  cmr_bytes indent, space, object_nl, array_nl;
+  /// How deep what is written stands already, and how deep it may become; 0 for any.
+  size_t depth, maximum_depth;
+  bool allows_nan;
+  /// The value itself is written as a String, Array or Hash even if its class is none of Ruby's own.
+  bool takes_any_class;
+  bool (*is_utf8)(const char *_Nullable text, size_t count);
+  /// Writes a finite number in at most CMR_NUMBER_BYTES bytes, and answers in how many.
+  size_t (*write_number)(double number, char *out);
+} cmr_writing;
+
+/// A text that is being written.
+typedef struct cmr_writer cmr_writer;
+
+/// NULL when out of memory.
+cmr_writer *_Nullable cmr_writer_make(const cmr_writing *writing);
+void cmr_writer_free(cmr_writer *_Nullable writer);
+/// Begins, with a value on which everything hangs that is being written, and which the caller has to keep.
+cmr_result cmr_writer_begin(cmr_vm *vm, cmr_writer *writer, cmr_value value);
+
+/// How far the writing has come, and what the value is that comes with it.
+typedef enum {
+  CMR_WRITTEN_IN_PART,
+  /// The text.
+  CMR_WRITTEN,
+  /// An object that only Ruby can write, or a name that only Ruby can say: `cmr_writer_add` is next.
+  CMR_WRITTEN_ASKS,
+  /// How deep it would become.
+  CMR_WRITTEN_TOO_DEEP,
+  /// A String or Symbol that is not UTF-8.
+  CMR_WRITTEN_NO_TEXT,
+  /// What is no number, or infinite.
+  CMR_WRITTEN_NO_NUMBER,
+} cmr_written_kind;
+
+typedef struct {
+  cmr_result result;
+  cmr_written_kind kind;
+} cmr_written;
+
+/// Writes for about so long.
+cmr_written cmr_writer_go_on(
+    cmr_vm *vm, cmr_writer *writer, cmr_value list, uint64_t nanoseconds);
+/// What is asked for: an object's text, or a name.
+cmr_written cmr_writer_add(cmr_vm *vm, cmr_writer *writer, cmr_bytes bytes);
+bool cmr_writer_asks_name(const cmr_writer *writer);
+/// How deep the object stands that is asked for.
+size_t cmr_writer_depth(const cmr_writer *writer);
 
 // MARK: Calls (call.c, turn.c)
 

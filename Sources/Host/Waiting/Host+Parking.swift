@@ -107,6 +107,16 @@ extension Host {
             try vm.cInt(pair[0], "descriptor"), DescriptorEvents(rawValue: events)))
       }
       return (.descriptors(watched, timeout: argument(1).double), makeTicket())
+    case "work":
+      guard let work = vm.boxed(argument(0)) as? any BackgroundWork else {
+        throw vm.exception("TypeError", "no work to wait for")
+      }
+      guard let task = work.nextTask() else { return (.timer(seconds: 0), makeTicket()) }
+      let wait = Wait.work {
+        task()
+        return .number(0)
+      }
+      return (wait, makeTicket())
     case "resolve":
       let service = argument(1).text ?? argument(1).integer.map { "\($0)" }
       return (

@@ -1,10 +1,15 @@
-# JSON, as Ruby has it. Reading, and writing strings, is Jansson's work.
+# JSON, as Ruby has it. Reading and writing are natives' work, in short stretches: in between it is others'
+# turn.
 #
 # Natives used:
-#   FUSE.__json_parse(string, symbolize names?, depth) -> an object; raises JSON::ParserError or
-#     JSON::NestingError. Of two equal names the last wins; an Integer over 64 bits is a Float
-#   FUSE.__json_string(string) -> it in quotes, or nil where it is not UTF-8
-#   FUSE.__json_number(float) -> the shortest text that reads back the same
+#   FUSE.__json_read(string, symbolize names?, depth), FUSE.__json_build(box) -> an object, or a box: there is
+#     something to wait for, and then more to build; raises JSON::ParserError or JSON::NestingError. Of two
+#     equal names the last wins; an Integer over 64 bits is a Float
+#   FUSE.__json_write(object, depth, greatest depth, allow NaN?, layout or nil, of any class?),
+#     FUSE.__json_go_on(box, string or nil) -> a String, or a box: there is more to write; or [box, object,
+#     depth] and [box, name]: only Ruby can say what is written there. Raises JSON::NestingError or
+#     JSON::GeneratorError
+# In turn.rb: FUSE.__wait(:work, box), FUSE.__wait(:sleep, seconds).
 
 module JSON
   class JSONError < StandardError; end
@@ -16,10 +21,8 @@ module JSON
   class State
     def initialize(options = nil)
       options ||= {}
-      @indent = options[:indent] || ""
-      @space = options[:space] || ""
-      @object_nl = options[:object_nl] || ""
-      @array_nl = options[:array_nl] || ""
+      layout = [options[:indent], options[:space], options[:object_nl], options[:array_nl]]
+      @layout = layout.any? ? layout : nil
       @limit = options.fetch(:max_nesting, 100) || 0
       @allow_nan = options[:allow_nan]
       @depth = 0
@@ -30,76 +33,33 @@ module JSON
       argument.is_a?(State) ? argument : new(argument.is_a?(Hash) ? argument : nil)
     end
 
-    # A method for each kind and loops instead of blocks: mruby allows some 700 frames.
-    def generate(object)
-      kind = object.class
-      if kind.equal?(String) || kind.equal?(Integer) || object.nil? || object == true || object == false
-        object.to_json
-      elsif kind.equal?(Hash)
-        object(object)
-      elsif kind.equal?(Array)
-        array(object)
-      elsif kind.equal?(Float)
-        float(object)
-      else
-        other(object)
+    # A String, Array or Hash that is given here itself is written as one, whatever its class says where
+    # `any_class` is true.
+    def generate(object, any_class = false)
+      text = FUSE.__json_write(object, @depth, @limit, @allow_nan, @layout, any_class)
+      until text.is_a?(String)
+        box, object, depth = text
+        if text.is_a?(FUSE::Box)
+          FUSE.__wait(:sleep, 0)
+          text = FUSE.__json_go_on(text, nil)
+        else
+          text = FUSE.__json_go_on(box, depth ? other(object, depth) : object.to_s)
+        end
       end
-    end
-
-    def array(list)
-      return "[]" if list.empty?
-      deeper
-      margin = @indent * @depth
-      text = "[" + @array_nl
-      index = 0
-      size = list.size
-      while index < size
-        text << "," << @array_nl if index > 0
-        text << margin << generate(list[index])
-        index += 1
-      end
-      text << @array_nl << @indent * (@depth - 1) << "]"
-    ensure
-      @depth -= 1 unless list.empty?
-    end
-
-    def object(hash)
-      return "{}" if hash.empty?
-      deeper
-      margin = @indent * @depth
-      text = "{" + @object_nl
-      names = hash.keys
-      index = 0
-      size = names.size
-      while index < size
-        name = names[index]
-        text << "," << @object_nl if index > 0
-        text << margin << name.to_s.to_json << ":" << @space << generate(hash[name])
-        index += 1
-      end
-      text << @object_nl << @indent * (@depth - 1) << "}"
-    ensure
-      @depth -= 1 unless hash.empty?
-    end
-
-    def float(number)
-      return FUSE.__json_number(number) unless number.nan? || number.infinite?
-      raise GeneratorError, "#{number} not allowed in JSON" unless @allow_nan
-      number.to_s
+      text
     end
 
     private
 
     # Of a script's own class. Its to_json may take nothing.
-    def other(object)
+    def other(object, depth)
+      outer = @depth
+      @depth = depth
       text = object.method(:to_json).arity == 0 ? object.to_json : object.to_json(self)
       return text if text.is_a?(String)
       raise GeneratorError, "#{object.class}#to_json answered #{text.inspect}"
-    end
-
-    def deeper
-      @depth += 1
-      raise NestingError, "nesting of #{@depth} is too deep" if @limit > 0 && @depth > @limit
+    ensure
+      @depth = outer
     end
   end
 
@@ -112,7 +72,12 @@ module JSON
       source = source.to_str if !source.is_a?(String) && source.respond_to?(:to_str)
       raise TypeError, "no implicit conversion of #{source.inspect} into String" unless source.is_a?(String)
       depth = options.fetch(:max_nesting, 100) || 0
-      FUSE.__json_parse(source, options[:symbolize_names] ? true : false, depth)
+      read = FUSE.__json_read(source, options[:symbolize_names] ? true : false, depth)
+      while read.is_a?(FUSE::Box)
+        FUSE.__wait(:work, read)
+        read = FUSE.__json_build(read)
+      end
+      read
     end
 
     def generate(object, options = nil)
@@ -138,11 +103,6 @@ module JSON
       io
     end
 
-    # What a native calls to raise one of the errors above.
-    def __fail(kind, message)
-      raise const_get(kind), message
-    end
-
     def [](object, options = nil)
       object.is_a?(String) ? parse(object, options) : generate(object, options)
     end
@@ -155,34 +115,17 @@ class Object
   end
 end
 
-class String
-  def to_json(*)
-    FUSE.__json_string(self) or
-      raise JSON::GeneratorError, "source sequence is illegal/malformed utf-8"
+[String, Array, Hash, Float].each do |klass|
+  klass.class_eval do
+    def to_json(state = nil, *)
+      JSON::State.from(state).generate(self, true)
+    end
   end
 end
 
 class Integer
   def to_json(*)
     to_s
-  end
-end
-
-class Float
-  def to_json(state = nil, *)
-    JSON::State.from(state).float(self)
-  end
-end
-
-class Array
-  def to_json(state = nil, *)
-    JSON::State.from(state).array(self)
-  end
-end
-
-class Hash
-  def to_json(state = nil, *)
-    JSON::State.from(state).object(self)
   end
 end
 
