@@ -69,7 +69,7 @@ extension Host {
 
   private func parsed(_ file: String) throws(ReloadFailure) -> [UInt8] {
     let source: [UInt8]
-    do throws(SystemError) { source = try SourceFile.read(file) } catch {
+    do throws(SystemError) { source = try SourceFile.readAgain(file) } catch {
       throw .other("cannot read \(file): \(error)")
     }
     if let error = vm.syntaxError(in: source, file: file) { throw .notRuby(error) }
@@ -183,7 +183,7 @@ extension Host {
   ) throws(RubyException) {
     var names = try vm.definitions(in: source, file: configuration.script)
     for file in loadedFiles {
-      guard let source = try? SourceFile.read(file) else { continue }
+      guard let source = try? SourceFile.readAgain(file) else { continue }
       names += try vm.definitions(in: source, file: file)
     }
     // Names that are made up while it runs cannot be known.
