@@ -155,7 +155,9 @@ static void set_member(struct members *members, unsigned i, cmr_value value) {
 static void read_plain(const struct cmr_shape *shape, struct members *members) {
   for (uint32_t rest = shape->plain; rest; rest &= rest - 1) {
     unsigned i = (unsigned)__builtin_ctz(rest);
-    set_member(members, i, cmr_array_at(members->object, shape->place[i]));
+    mrb_value values = cmr_unwrap(members->object);
+    if (shape->place[i] >= RARRAY_LEN(values)) continue;
+    set_member(members, i, cmr_wrap(RARRAY_PTR(values)[shape->place[i]]));
   }
 }
 
@@ -174,17 +176,30 @@ static mrb_value read_members(mrb_state *mrb, void *data) {
   return mrb_nil_value();
 }
 
+static void hold_values(cmr_vm *vm, const struct members *members) {
+  for (uint32_t rest = members->present; rest; rest &= rest - 1) {
+    cmr_value value = members->values[__builtin_ctz(rest)];
+    if (!mrb_immediate_p(cmr_unwrap(value))) cmr_hold(vm, value);
+  }
+}
+
 cmr_members cmr_read_members(
     cmr_vm *vm, cmr_value object, const cmr_symbol *names, uint32_t count, cmr_value *values) {
   struct members members = {object, names, count > 32 ? 32 : count, values, 0};
+  // An accessor may change what holds the object, and what is done with one value may free the others:
+  // the arena keeps them until the caller has looked at all.
+  cmr_hold(vm, object);
   const struct RClass *klass = mrb_class(vm->mrb, cmr_unwrap(object));
   const struct cmr_shape *shape = shape_slot(vm, klass);
   if (shape->klass == klass && shape->names == names && shape->plain == shape->present) {
     // A Struct with accessors of its own only: nothing is called, so nothing can raise.
     read_plain(shape, &members);
+    hold_values(vm, &members);
     return (cmr_members){.present = members.present};
   }
   cmr_result result = cmr_guard(vm, read_members, &members);
+  if (result.raised) members.present = 0;
+  hold_values(vm, &members);
   return (cmr_members){
       .present = members.present, .raised = result.raised, .exception = result.value};
 }

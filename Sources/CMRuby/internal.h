@@ -62,6 +62,8 @@ struct cmr_vm {
   mrb_value drive, turns, fiber_class;
   // Methods of Fiber, as mruby has them.
   mrb_func_t fiber_initialize, fiber_resume, fiber_yield;
+  // Others, which core.c mends.
+  mrb_func_t hash_default, struct_new, random_initialize;
 
   uint64_t *interrupt;
 
@@ -108,6 +110,9 @@ static inline const struct RProc *cmr_aliased(const struct RProc *proc) {
 
 // What a class is made instances of by: the source of its `new`; NULL where that is a C function (call.c).
 const struct RProc *cmr_source_of_new(const cmr_vm *vm, struct RClass *klass);
+
+// Methods of mruby's that call a script's code (core.c).
+void cmr_mend_core(cmr_vm *vm);
 
 // Fibers (turn.c).
 void cmr_prepare_turns(cmr_vm *vm);

@@ -27,23 +27,39 @@ _Static_assert(
     "a small Integer is twice itself and one");
 cmr_value cmr_bool(bool value) { return cmr_wrap(mrb_bool_value(value)); }
 bool cmr_truthy(cmr_value value) { return mrb_test(cmr_unwrap(value)); }
-int64_t cmr_integer_of(cmr_value value) { return mrb_integer(cmr_unwrap(value)); }
-double cmr_float_of(cmr_value value) { return mrb_float(cmr_unwrap(value)); }
+
+// Each makes sure that the value is what it is taken for: a script decides what stands anywhere.
+
+int64_t cmr_integer_of(cmr_value wrapped) {
+  mrb_value value = cmr_unwrap(wrapped);
+  return mrb_integer_p(value) ? mrb_integer(value) : 0;
+}
+
+double cmr_float_of(cmr_value wrapped) {
+  mrb_value value = cmr_unwrap(wrapped);
+  return mrb_float_p(value) ? mrb_float(value) : 0;
+}
 
 cmr_bytes cmr_string_of(cmr_value value) {
   mrb_value string = cmr_unwrap(value);
+  if (!mrb_string_p(string)) return (cmr_bytes){NULL, 0};
   return (cmr_bytes){RSTRING_PTR(string), (size_t)RSTRING_LEN(string)};
 }
 
-int64_t cmr_array_count(cmr_value array) { return RARRAY_LEN(cmr_unwrap(array)); }
+int64_t cmr_array_count(cmr_value array) {
+  mrb_value values = cmr_unwrap(array);
+  return mrb_array_p(values) ? RARRAY_LEN(values) : 0;
+}
 
 cmr_value cmr_array_at(cmr_value array, int64_t index) {
   mrb_value values = cmr_unwrap(array);
-  if (index < 0 || index >= RARRAY_LEN(values)) return cmr_nil();
+  if (!mrb_array_p(values) || index < 0 || index >= RARRAY_LEN(values)) return cmr_nil();
   return cmr_wrap(RARRAY_PTR(values)[index]);
 }
 
-cmr_symbol cmr_symbol_of(cmr_value value) { return mrb_symbol(cmr_unwrap(value)); }
+cmr_symbol cmr_symbol_of(cmr_value value) {
+  return mrb_symbol_p(cmr_unwrap(value)) ? mrb_symbol(cmr_unwrap(value)) : 0;
+}
 cmr_value cmr_symbol_value(cmr_symbol symbol) { return cmr_wrap(mrb_symbol_value(symbol)); }
 
 cmr_bytes cmr_symbol_name(cmr_vm *vm, cmr_symbol symbol) {
@@ -82,6 +98,8 @@ bool cmr_kind_of(cmr_vm *vm, cmr_value value, cmr_value klass) {
   if (type != MRB_TT_CLASS && type != MRB_TT_MODULE) return false;
   return mrb_obj_is_kind_of(vm->mrb, cmr_unwrap(value), mrb_class_ptr(cmr_unwrap(klass)));
 }
+
+void cmr_hold(cmr_vm *vm, cmr_value value) { mrb_gc_protect(vm->mrb, cmr_unwrap(value)); }
 
 // MARK: Making
 
@@ -255,6 +273,13 @@ void cmr_forget_backtrace(cmr_vm *vm, cmr_value exception) {
 static mrb_value inspect(mrb_state *mrb, void *data) {
   return mrb_inspect(mrb, cmr_unwrap(((struct parts *)data)->receiver));
 }
+
+static mrb_value backtrace(mrb_state *mrb, void *data) {
+  (void)data;
+  return mrb_get_backtrace(mrb);
+}
+
+cmr_result cmr_backtrace(cmr_vm *vm) { return cmr_guard(vm, backtrace, NULL); }
 
 cmr_result cmr_inspect(cmr_vm *vm, cmr_value value) {
   return cmr_guard(vm, inspect, &(struct parts){.receiver = value});

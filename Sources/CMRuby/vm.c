@@ -23,6 +23,7 @@ static mrb_value prepare(mrb_state *mrb, void *data) {
   mrb_gc_register(mrb, vm->parked);
   cmr_prepare_turns(vm);
   cmr_define_box(vm);
+  cmr_mend_core(vm);
   return mrb_nil_value();
 }
 

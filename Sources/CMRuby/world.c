@@ -271,6 +271,12 @@ static bool is_native(mrb_method_t body) {
   return !MRB_METHOD_UNDEF_P(body) && MRB_METHOD_CFUNC_P(body);
 }
 
+// What core.c gives the classes that Struct.new makes, in the place of a function.
+static bool is_struct_new(mrb_state *mrb, mrb_method_t body) {
+  const cmr_vm *vm = mrb->ud;
+  return vm->class_new && !MRB_METHOD_FUNC_P(body) && MRB_METHOD_PROC(body) == vm->class_new;
+}
+
 // Gives a class these methods and no others, except native ones where those are to stay.
 static void set_methods(
     mrb_state *mrb, struct RClass *klass, const struct method *wanted, size_t count,
@@ -280,7 +286,7 @@ static void set_methods(
   for (size_t i = 0; complete && i < now.count; i++) {
     struct method *method = &ITEM(struct method, now, i);
     if (find_method(wanted, count, method->name)) continue;
-    if (keeps_natives && is_native(method->body)) continue;
+    if (keeps_natives && (is_native(method->body) || is_struct_new(mrb, method->body))) continue;
     mrb_remove_method(mrb, klass, method->name);
   }
   for (size_t i = 0; complete && i < count; i++) {

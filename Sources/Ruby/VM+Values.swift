@@ -153,9 +153,16 @@ extension VM {
   }
 
   /// The same for people in a hurry: of a String no more than so many bytes, of an Array or Hash only
-  /// the first elements. What is left out is never looked at, however large it is.
+  /// the first elements, and of those within each other three. What is left out is never looked at,
+  /// however large it is; it may contain itself.
   public func inspect(_ value: Value, limit: Int) -> String {
+    inspect(value, limit: limit, depth: 3)
+  }
+
+  private func inspect(_ value: Value, limit: Int, depth: Int) -> String {
     scope {
+      // What an `inspect` of the script's does may free what it is in.
+      cmr_hold(raw, value.raw)
       switch value.kind {
       case .string:
         let total = value.withBytes(\.count) ?? 0
@@ -166,14 +173,19 @@ extension VM {
         return "\(inspect(string))... (\(total) bytes)"
       case .array:
         guard let count = value.count else { break }
-        let shown = (0..<min(count, 4)).map { inspect(value[$0], limit: limit) }
-        return
-          "[\((shown + (count > 4 ? ["... (\(count) elements)"] : [])).joined(separator: ", "))]"
+        if depth == 0 { return "[...]" }
+        let shown = (0..<min(count, 4)).map {
+          inspect(value[$0], limit: limit, depth: depth - 1)
+        }
+        let rest = count > 4 ? ["... (\(count) elements)"] : []
+        return "[\((shown + rest).joined(separator: ", "))]"
       case .hash:
+        if depth == 0 { return "{...}" }
         guard let keys = try? keys(of: value) else { break }
         let shown = keys.prefix(4).map { key in
           let member = (try? get(key, from: value)) ?? .nil
-          return "\(inspect(key, limit: limit))=>\(inspect(member, limit: limit))"
+          return inspect(key, limit: limit, depth: depth - 1) + "=>"
+            + inspect(member, limit: limit, depth: depth - 1)
         }
         let rest = keys.count > 4 ? ["... (\(keys.count) elements)"] : []
         return "{\((shown + rest).joined(separator: ", "))}"
@@ -182,6 +194,14 @@ extension VM {
       let text = inspect(value)
       return text.utf8.count <= limit
         ? text : String(decoding: text.utf8.prefix(limit), as: UTF8.self) + "..."
+    }
+  }
+
+  /// Where the code that runs is, as "file:line:in method", innermost first.
+  public var backtrace: [String] {
+    scope {
+      let frames = cmr_backtrace(raw)
+      return frames.raised ? [] : (Value(frames.value).elements ?? []).compactMap(\.text)
     }
   }
 

@@ -88,7 +88,7 @@ public struct Value: Equatable, Sendable {
 
   /// The number of elements of an Array; nil for anything else.
   public var count: Int? { kind == .array ? Int(cmr_array_count(raw)) : nil }
-  /// An Array's element, or nil outside of it. The receiver must be an Array.
+  /// An Array's element, or Ruby's nil outside of it and for anything that is no Array.
   public subscript(index: Int) -> Value { Value(cmr_array_at(raw, Int64(index))) }
   /// A copy of an Array's elements; nil for anything else.
   public var elements: [Value]? { count.map { (0..<$0).map { self[$0] } } }

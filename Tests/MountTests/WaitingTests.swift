@@ -241,7 +241,7 @@ import Testing
 
       FUSE.run Places
       """
-    try withMount(.source(script)) { mount in
+    try withMount(.source(script), reports: true) { mount in
       let text = try mount.read("a")
       #expect(text == "slow slow child\n")
     }

@@ -149,6 +149,9 @@ typedef struct {
 cmr_listed cmr_listed_at(cmr_vm *vm, cmr_value array, int64_t index);
 bool cmr_kind_of(cmr_vm *vm, cmr_value value, cmr_value klass);
 
+/// Keeps a value alive until the arena is restored below this point, whatever becomes of what holds it.
+void cmr_hold(cmr_vm *vm, cmr_value value);
+
 cmr_result cmr_intern(cmr_vm *vm, cmr_bytes name);
 cmr_value cmr_symbol_value(cmr_symbol symbol);
 cmr_result cmr_integer(cmr_vm *vm, int64_t value);
@@ -171,6 +174,8 @@ cmr_result cmr_exception(cmr_vm *vm, const char *klass, cmr_bytes message);
 /// Lets the exception be raised again with a backtrace of its own.
 void cmr_forget_backtrace(cmr_vm *vm, cmr_value exception);
 cmr_result cmr_inspect(cmr_vm *vm, cmr_value value);
+/// Where the code that runs is, as an Array of "file:line:in method", innermost first.
+cmr_result cmr_backtrace(cmr_vm *vm);
 
 /// Keeps `value` alive at `index` of the one rooted container.
 cmr_result cmr_root_set(cmr_vm *vm, int64_t index, cmr_value value);

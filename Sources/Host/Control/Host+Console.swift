@@ -109,6 +109,8 @@ extension Host {
       run(turn, vm[console.scope], vm.name(method), arguments) { [self] result in
         console.turn = nil
         turn.console = nil
+        // The line may have defined accessors.
+        vm.forgetMembers()
         if connection.isOpen {
           connection.send(answer(result.result))
           control?.flush(connection)

@@ -25,7 +25,9 @@ extension Host {
       ])
     }
     try vm.define("FUSE", "__adopt") { [unowned self] call throws(RubyException) in
-      guard let id = call[0].integer, let node = tree[UInt64(id)] else { return call[1] }
+      guard let id = call[0].integer.flatMap({ UInt64(exactly: $0) }), let node = tree[id] else {
+        return call[1]
+      }
       // Somebody else was faster while this one's initialize waited: one path, one instance.
       if let instance = node.instance { return vm[instance] }
       node.instance = try vm.retain(call[1])

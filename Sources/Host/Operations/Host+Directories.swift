@@ -241,12 +241,19 @@ extension Host {
     guard max(parent.lastChange, known?.lastChange ?? 0) <= listing.handle.listedAt else {
       return try addName(bytes, to: listing, next: next)
     }
+    // An accessor of the script's may change the name, or make a node of it.
+    let kept = name.kept
     let stat = try statLike(element.stat, answer(element, listing))
-    let node = known ?? tree.add(name, under: parent)
+    let node = tree.child(of: parent, named: kept) ?? tree.add(kept, under: parent)
     var entry = entry(node, attributes(from: stat, of: node))
     entry.attributeTimeout = max(entry.attributeTimeout, Host.listingTimeout)
     entry.entryTimeout = max(entry.entryTimeout, Host.listingTimeout)
-    guard try directoryBuffer.addPlus(bytes, entry, next: Int64(next)) else {
+    let fits = kept.withBytes { bytes in
+      Result { () throws(Errno) in
+        try directoryBuffer.addPlus(bytes, entry, next: Int64(next))
+      }
+    }
+    guard try fits.get() else {
       tree.discardIfUnused(node)
       return false
     }

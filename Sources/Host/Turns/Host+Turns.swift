@@ -23,6 +23,7 @@ extension Host {
     turn.operation = operation
     turn.context = context
     turn.wasToldOfEnd = false
+    turn.wasInterrupted = false
     turn.isScripts = false
     turn.isNewcomer = false
     liveTurns += 1

@@ -54,6 +54,8 @@ final class Turn {
   var waitsSince: UInt64 = 0
   /// The mount ends, and the turn was told so by an exception.
   var wasToldOfEnd = false
+  /// Its caller was interrupted, and its hook was told so.
+  var wasInterrupted = false
   /// The console whose line it is.
   var console: Console?
   /// Background work that the script itself began, not a hook: a reload begins it again.

@@ -19,9 +19,11 @@ extension Host {
       try park(vm.text(call[0].symbol ?? vm.name("")), call[1])
     }
     try vm.define("FUSE", "__http_close") { [unowned self] call in
-      if let number = call[0].integer {
-        streams[UInt64(number)] = nil
-        waiter.cancel(Ticket(UInt64(number)))
+      if let number = call[0].integer.flatMap({ UInt64(exactly: $0) }),
+        parked[Ticket(number)] == nil, watchers[Ticket(number)] == nil
+      {
+        streams[number] = nil
+        waiter.cancel(Ticket(number))
       }
       return .nil
     }
@@ -42,7 +44,9 @@ extension Host {
       return try vm.integer(Int(ticket.rawValue))
     }
     let (wait, ticket) = try wait(kind, arguments)
-    if let turn, turn.request != nil, turn.request?.isInterrupted == true {
+    // Once: who tries again after any error would never give its turn away any more.
+    if let turn, !turn.wasInterrupted, turn.request?.isInterrupted == true {
+      turn.wasInterrupted = true
       throw vm.systemError("interrupted", EINTR)
     }
     guard isServing, !isReloading, let turn, let fiber = turn.fiber, vm.canPark(vm[fiber]) else {
@@ -50,6 +54,7 @@ extension Host {
         throw vm.exception(
           "RuntimeError", "would wait for ever: nobody else can run while this is waited for here")
       }
+      if isServing, !isReloading, let turn { reportWaitInPlace(turn) }
       return try value(of: waiter.runInPlace(wait, kind == "http_next" ? ticket : nil))
     }
     if turn.ticket != nil { forgetWait(of: turn) }
@@ -58,9 +63,18 @@ extension Host {
     turn.waitsSince = monotonicNanoseconds()
     parked[ticket] = turn
     parkings += 1
-    turn.request?.onInterrupt(ticket.rawValue)
+    if !turn.wasInterrupted { turn.request?.onInterrupt(ticket.rawValue) }
     waiter.begin(wait, ticket)
     return vm.parked
+  }
+
+  /// Tells, once for each line, that nothing else is served while this is waited for.
+  private func reportWaitInPlace(_ turn: Turn) {
+    let frame = vm.backtrace.first { !$0.hasPrefix("fusuma:") && !$0.hasPrefix("(") }
+    let place = (frame ?? "").split(separator: ":in ", maxSplits: 1).first.map(String.init)
+    reporter.report(
+      "waits in a method or block that a C function of mruby's calls: nothing else is served meanwhile",
+      in: turn.node == nil ? turn.operation.name : turn.hook.name, path: place)
   }
 
   /// Ends a wait that nobody is told the outcome of.
@@ -97,6 +111,9 @@ extension Host {
       guard let number = argument(0).integer.flatMap({ UInt64(exactly: $0) }) else {
         throw vm.exception("TypeError", "a ticket is a number")
       }
+      guard number <= lastTicket, parked[Ticket(number)] == nil else {
+        throw vm.exception("ArgumentError", "no such ticket")
+      }
       return (.timer(seconds: argument(1).double ?? Host.forEver), Ticket(number))
     case "descriptors":
       var watched: [WatchedDescriptor] = []
@@ -128,6 +145,9 @@ extension Host {
       guard let number = argument(0).integer.flatMap({ UInt64(exactly: $0) }) else {
         throw vm.exception("TypeError", "a stream is a number")
       }
+      guard number <= lastTicket, parked[Ticket(number)] == nil else {
+        throw vm.exception("ArgumentError", "no such stream")
+      }
       // The first event comes with the request itself, each further one has to be asked for.
       if let request = streams.removeValue(forKey: number) {
         return (.request(request), Ticket(number))
@@ -153,7 +173,9 @@ extension Host {
       case "timeout": if let seconds = value.double { request.timeout = seconds }
       case "connect_timeout": if let seconds = value.double { request.connectTimeout = seconds }
       case "stall_timeout":
-        if let seconds = value.double { request.stallTimeout = Int(max(seconds.rounded(.up), 0)) }
+        if let seconds = value.double {
+          request.stallTimeout = seconds > 0 ? Int(min(seconds.rounded(.up), Host.forEver)) : 0
+        }
       case "verify_peer": request.verifyPeer = value.isTruthy
       case "ca_info": request.caInfo = value.bytes
       case "follow_redirects": request.followRedirects = value.isTruthy
@@ -241,6 +263,7 @@ extension Host {
     let ticket = Ticket(token)
     // Told from inside `park`, before the wait has begun: isInterrupted is looked at there.
     guard let turn = parked[ticket], turn !== running else { return }
+    turn.wasInterrupted = true
     parked[ticket] = nil
     waiter.cancel(ticket)
     vm.scope { resume(turn, with: vm.systemError("interrupted", EINTR).value) }

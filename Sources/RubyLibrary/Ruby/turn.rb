@@ -21,6 +21,45 @@ module FUSE
   end
 end
 
+# mruby calls these blocks from C, where nothing can wait.
+class Class
+  class << self
+    alias __make new
+
+    def new(superclass = Object, &block)
+      made = __make(superclass)
+      made.class_exec(made, &block) if block
+      made
+    end
+  end
+end
+
+class Module
+  class << self
+    alias __make new
+
+    def new(&block)
+      made = __make
+      made.module_exec(made, &block) if block
+      made
+    end
+  end
+end
+
+module ObjectSpace
+  class << self
+    alias __each_object each_object
+
+    def each_object(*kind, &block)
+      raise ArgumentError, "no block given" unless block
+      objects = []
+      __each_object(*kind) { |object| objects << object unless object.equal?(objects) }
+      objects.each(&block)
+      objects.size
+    end
+  end
+end
+
 # For a FUSE.run with more arguments than the host hands over one by one.
 class Class
   def __new(path, arguments)
