@@ -6,7 +6,7 @@ import Synchronization
 ///
 /// @unchecked: it is the VM's thread that has it, except while `isParsing`, when another thread has the
 /// parser; what that comes to is passed on under a lock.
-final class JSONReading: BackgroundWork, @unchecked Sendable {
+final class JSONReading: SlicedWork, @unchecked Sendable {
   private let parser: JSONParser
   private let symbolizes: Bool
   private let maximumDepth: Int

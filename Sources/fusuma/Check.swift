@@ -25,7 +25,7 @@ struct Check: ParsableCommand {
   var arguments: [String] = []
 
   func run() throws {
-    var configuration = Host.Configuration(script: script)
+    var configuration = HostConfiguration(script: script)
     configuration.arguments = arguments
     let result = try Host(configuration).check(callsHooks: !callsNothing)
     print(

@@ -55,9 +55,9 @@ struct Mount: ParsableCommand {
   }
 
   /// What the options say to the host.
-  var configuration: Host.Configuration {
+  var configuration: HostConfiguration {
     get throws(HostError) {
-      var configuration = Host.Configuration(script: script)
+      var configuration = HostConfiguration(script: script)
       configuration.mountPoint = mountPoint
       configuration.mountOptions = options
       configuration.arguments = arguments
@@ -65,7 +65,7 @@ struct Mount: ParsableCommand {
       configuration.force = force
       configuration.watch = watch
       if let trace {
-        configuration.trace = Host.Trace(
+        configuration.trace = TraceOutput(
           path: trace, format: tracing.format, filter: try tracing.filter)
       }
       return configuration

@@ -42,7 +42,7 @@ struct New: ParsableCommand {
   /// The name, or a longer one where Ruby, the host or the template itself has something of that name:
   /// the script would change it, or could not be run.
   private func free(_ className: String) throws -> String {
-    let host = try Host(Host.Configuration(script: name))
+    let host = try Host(HostConfiguration(script: name))
     let isTaken =
       ["BEGIN", "END"].contains(className) || template.assigns(constant: className)
       || host.has(constant: className)

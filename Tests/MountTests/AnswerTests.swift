@@ -1,4 +1,5 @@
 import Glibc
+import Host
 import Testing
 
 /// What an answer means: every hook, with every kind of bad answer, is one errno and one report, and the
@@ -129,13 +130,21 @@ import Testing
     },
   ]
 
+  private static let acts = Set(
+    Hook.table.filter { [.act, .count, .lock].contains($0.expected) }.map(\.name))
+
   @Test func everyHookTurnsEveryAnswerIntoItsErrno() throws {
     try withMount(.source(Self.script), reports: true) { mount in
       for row in Self.cases {
         for answer in [
           "nil", "false", "object", "negative", "unknown", "errno", "exception", "long",
         ] {
-          let usual: [String: Int32] = ["nil": 0, "negative": EACCES, "errno": EDQUOT]
+          var usual: [String: Int32] = ["nil": 0, "negative": EACCES, "errno": EDQUOT]
+          // Whatever the last line of a hook that acts leaves is success.
+          if Self.acts.contains(row.hook) {
+            usual.merge(["false": 0, "object": 0]) { $1 }
+            if row.hook != "on_write" { usual["long"] = 0 }
+          }
           let expected = row.expected[answer] ?? usual[answer] ?? EIO
           var outcome: Int32 = 0
           do { try row.operation(mount, Name(bytes: Array("\(row.hook).\(answer)".utf8))) } catch {

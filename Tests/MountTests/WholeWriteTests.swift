@@ -68,10 +68,9 @@ import Testing
     }
   }
 
-  @Test func anAnswerThatIsNoneIsReported() throws {
-    try withMount(.source(Self.whole), reports: true) { mount in
-      #expect(throws: SystemError(EIO)) { try mount.write("wordy", "x") }
-      #expect(mount.log.contains("on_write_all /wordy: answered \"nonsense\", but should answer"))
+  @Test func whateverTheLastLineLeavesIsSuccess() throws {
+    try withMount(.source(Self.whole)) { mount in
+      try mount.write("wordy", "x")
     }
   }
 

@@ -30,7 +30,7 @@ struct Background {
     default:
       close(ends[1])
       // There is nothing to clean up in this process.
-      Wakeup.uninstall(Host.endings)
+      Wakeup.uninstall(Mount.endings)
       var status: UInt8 = 1
       while read(ends[0], &status, 1) < 0 && errno == EINTR {}
       // exit would run what was set up for the process that serves.

@@ -55,7 +55,7 @@ struct MountPoint {
     MountTable.last(at: path).flatMap { $0.type.hasPrefix("fuse") ? $0 : nil }
   }
 
-  /// Whether a mount can be asked: one that its script holds up answers nobody.
+  /// Whether a mount can be asked: one that its script pinCount up answers nobody.
   private static func answers(_ path: String) -> Bool {
     // Asked on a thread, which is through by the time that the process may fork, or is left behind
     // with it.
@@ -101,7 +101,7 @@ struct MountPoint {
   /// Unmounts as anybody else would: fails with EBUSY where a file stays open. To be called on a thread
   /// of its own, as the kernel may have something to ask of the filesystem before it goes.
   ///
-  /// A file may be held for no more than a moment: by a child of whoever has closed it, for one, that is
+  /// A file may be pinned for no more than a moment: by a child of whoever has closed it, for one, that is
   /// about to execute another program.
   static func unmount(_ path: String) -> Int32 {
     for _ in 0..<attempts {

@@ -1,0 +1,37 @@
+// Open files and directories: what is kept between open and release.
+
+import FUSE
+import Glibc
+import Ruby
+import System
+
+/// One open file or directory; the kernel knows it by its number.
+final class OpenHandle {
+  let node: Node
+  let flags: Int32
+  /// The object that on_open, on_create or on_opendir answered, to be passed back.
+  let object: VM.Root?
+  /// How it is read; and, where that is past the kernel's cache by the host's own choice, that it is the
+  /// host that has to find the end of the file.
+  var reading = ReadingHabit.Signs()
+  /// The largest piece that was written through it, in bytes.
+  var largestPiece = 0
+  /// The content that on_read_all answered when the file was last read from its beginning: one read
+  /// of a whole file sees one content, whatever the script answers next.
+  var snapshot: VM.Root?
+  /// A directory's names as on_readdir answered them when it was last read from its beginning.
+  var listing: VM.Root?
+  /// How many changes there had been by then, as `Filesystem.changes` counts.
+  var listedAt: UInt64 = 0
+  /// It was listed when it was opened, and the kernel has not asked since.
+  var isListedAhead = false
+  /// Whether that listing goes with attributes, and whether its first name goes without.
+  var listingHas = (entries: true, testsFirst: false)
+
+  init(node: Node, flags: Int32, object: VM.Root?) {
+    self.node = node
+    self.flags = flags
+    self.object = object
+    reading.isDirect = flags & Linux.direct != 0
+  }
+}
