@@ -52,6 +52,48 @@ import Testing
     #expect(outcome.status == 0 && outcome.errors == "", "\(outcome)")
   }
 
+  @Test func whatMrubyDoesOtherwiseIsNamed() throws {
+    let outcome = try check(
+      """
+      class Files
+        def initialize(path) = @path = path
+        def on_getattr = @path == "/" ? FUSE::Stat.directory : nil
+        def on_readdir
+          n = 0
+          begin
+            n += 1
+          end while n > 10
+          begin
+            n += 1
+          ensure
+            while true
+              break
+            end
+          end
+          []
+        end
+        def first(a, key: 1)
+          block_given?
+        end
+        def method_missing(name, *rest, key: 1)
+          super
+        end
+        # Nothing is wrong with these.
+        def second(a, b = :c)
+          while true
+            break
+          end
+          block_given?
+        end
+      end
+      FUSE.run Files
+      """)
+    let warnings = outcome.output.split(separator: "\n").filter { $0.contains(": warning: ") }
+    let lines = warnings.map { $0.split(separator: ":")[1] }
+    #expect(lines.sorted() == ["11", "19", "22", "8"], "\(outcome)")
+    #expect(outcome.status == 1 && outcome.errors == "")
+  }
+
   @Test func hooksAreListedWithTheirLines() throws {
     let outcome = try check(
       """

@@ -50,6 +50,7 @@ module FUSE
         look_at_parameters(nil, @klass.instance_method(name), name.to_s, @table[name])
       end
       look_at_combinations
+      ([$0] + FUSE.__sources).each { |file| look_at_source(file) if File.file?(file) }
     end
 
     # Calls hooks, beginning with the root directory, as `find` and `cat` would.
@@ -86,6 +87,57 @@ module FUSE
     end
 
     private
+
+    # What mruby 3.1 does otherwise than Ruby without a word, as far as lines and their indentation tell.
+    def look_at_source(file)
+      lines = File.read(file).split("\n")
+      lines.each_with_index do |line, index|
+        text = line.lstrip
+        place = "#{file}:#{index + 1}"
+        if text.start_with?("end while ", "end until ") && begun(lines, index) == "begin"
+          warn(place, "mruby 3.1 tests the condition of begin ... end while before the first time")
+        elsif text == "ensure" && broken_loop?(lines, index)
+          warn(place, "mruby 3.1 runs this ensure twice where break leaves the while in it; loop do is safe")
+        elsif text == "super" || text.start_with?("super if ", "super unless ")
+          warn(place, "in mruby 3.1 super without arguments loses the keywords") if keywords_around?(lines, index)
+        elsif text.include?("block_given?") && !text.start_with?("#") && keywords_around?(lines, index)
+          warn(place, "in mruby 3.1 block_given? is true in a method with keywords; ask &block instead")
+        end
+      end
+    end
+
+    def indent(line)
+      line.size - line.lstrip.size
+    end
+
+    # What the block is that ends in a line: the line above it that is indented as it is.
+    def begun(lines, index)
+      found = lines.first(index).reverse.find { |line| !line.strip.empty? && indent(line) <= indent(lines[index]) }
+      found && indent(found) == indent(lines[index]) ? found.strip : nil
+    end
+
+    # Whether there is a loop, other than that of a block, between an ensure and its end that break leaves.
+    def broken_loop?(lines, index)
+      inside = false
+      lines.drop(index + 1).each do |line|
+        text = line.strip
+        return false if text == "end" && indent(line) <= indent(lines[index])
+        inside = true if text.start_with?("while ", "until ")
+        return true if inside && (text == "break" || text.start_with?("break ") || text.include?(" break "))
+      end
+      false
+    end
+
+    # Whether the method around a line has keywords.
+    def keywords_around?(lines, index)
+      method = lines.first(index).reverse.find { |line| line.lstrip.start_with?("def ") }
+      return false unless method && indent(method) < indent(lines[index])
+      parameters = method.split("(", 2)[1].to_s
+      parameters.split(",").any? do |each|
+        name = each.split(":", 2)[0].to_s.strip
+        each.include?(":") && !each.include?("=") && !name.empty? && name.start_with?(*("a".."z").to_a)
+      end
+    end
 
     def warn(place, text)
       @warnings << [place, text]
