@@ -54,8 +54,8 @@ let package = Package(
     .target(
       name: "RubyLibrary", dependencies: ["Ruby", "Formats", "System", "CLinux"],
       resources: [
-        "errno", "turn", "fuse", "env", "kernel", "io", "process", "json", "http", "curl", "blocks",
-        "queue", "outbox", "console", "reload", "messages", "check",
+        "errno", "turn", "fuse", "env", "kernel", "buffer", "io", "process", "json", "http", "curl",
+        "blocks", "queue", "outbox", "console", "reload", "messages", "check",
       ].map { .embedInCode("Ruby/\($0).rb") },
       swiftSettings: strict),
 

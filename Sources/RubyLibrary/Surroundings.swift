@@ -11,7 +11,8 @@ package enum Surroundings {
   private static let prelude: [(name: String, source: [UInt8])] = [
     ("errno.rb", PackageResources.errno_rb), ("turn.rb", PackageResources.turn_rb),
     ("fuse.rb", PackageResources.fuse_rb), ("env.rb", PackageResources.env_rb),
-    ("kernel.rb", PackageResources.kernel_rb), ("io.rb", PackageResources.io_rb),
+    ("kernel.rb", PackageResources.kernel_rb), ("buffer.rb", PackageResources.buffer_rb),
+    ("io.rb", PackageResources.io_rb),
     ("process.rb", PackageResources.process_rb), ("json.rb", PackageResources.json_rb),
     ("http.rb", PackageResources.http_rb), ("curl.rb", PackageResources.curl_rb),
     ("blocks.rb", PackageResources.blocks_rb), ("queue.rb", PackageResources.queue_rb),

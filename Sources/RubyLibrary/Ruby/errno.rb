@@ -4,6 +4,12 @@
 #
 # Natives used: FUSE.__errnos -> [[name, number, message], ...], every error of this system.
 
+# mruby since 3.2 has the gem mruby-errno, whose classes differ in what they say and have no numbers where
+# ours do. Its place is taken, not shared: mruby finds SystemCallError by its name.
+if Object.const_defined?(:SystemCallError)
+  [:SystemCallError, :Errno].each { |name| Object.send(:remove_const, name) }
+end
+
 class SystemCallError < StandardError
   # With a number that has a name, an instance of that name's class.
   def self.new(message = nil, errno = nil)

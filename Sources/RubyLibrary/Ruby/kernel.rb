@@ -199,3 +199,11 @@ module Kernel
     objects.size > 1 ? objects : objects[0]
   end
 end
+
+# There is one object for all of these, and since 3.2 a collection takes its message away.
+class SystemStackError
+  def message
+    "stack level too deep"
+  end
+  alias to_s message
+end
