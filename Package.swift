@@ -30,6 +30,8 @@ let package = Package(
       name: "CSimdjson", cxxSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
       linkerSettings: [.linkedLibrary("simdjson")]),
     .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
+    .systemLibrary(
+      name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CLinux"),
     .target(
       name: "CMRuby", cSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])],
@@ -47,6 +49,7 @@ let package = Package(
     .target(
       name: "Waiting", dependencies: ["HTTP", "System", "CLinux"], swiftSettings: strict),
 
+    .target(name: "MessageLog", dependencies: ["System", "CLinux"], swiftSettings: strict),
     .target(
       name: "ControlProtocol", dependencies: ["System", "Formats", "CLinux"],
       swiftSettings: strict),
@@ -62,8 +65,8 @@ let package = Package(
     .target(
       name: "Host",
       dependencies: [
-        "Ruby", "FUSE", "HTTP", "System", "Waiting", "ControlProtocol", "Reports", "RubyLibrary",
-        "CLinux",
+        "Ruby", "FUSE", "HTTP", "System", "Waiting", "MessageLog", "ControlProtocol", "Reports",
+        "RubyLibrary", "CLinux", "CCrypto",
       ],
       swiftSettings: strict),
     .executableTarget(
@@ -81,6 +84,8 @@ let package = Package(
     .testTarget(name: "FormatsTests", dependencies: ["Formats"], swiftSettings: strict),
     .testTarget(name: "HTTPTests", dependencies: ["HTTP"], swiftSettings: strict),
     .testTarget(name: "WaitingTests", dependencies: ["Waiting", "HTTP"], swiftSettings: strict),
+    .testTarget(
+      name: "MessageLogTests", dependencies: ["MessageLog", "System"], swiftSettings: strict),
     .testTarget(
       name: "ControlProtocolTests", dependencies: ["ControlProtocol", "System"],
       swiftSettings: strict),

@@ -6,7 +6,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # What a build links with, and fusermount3, which mounts for ordinary users.
 # shellcheck disable=SC2034 # used by the scripts that source this file
 build_packages=(
-  libfuse3-dev libmruby-dev libcurl4-openssl-dev libsimdjson-dev libedit-dev fuse3 g++
+  libfuse3-dev libmruby-dev libcurl4-openssl-dev libsimdjson-dev libedit-dev libssl-dev fuse3 g++
   pkg-config
 )
 

@@ -80,3 +80,9 @@ static inline int clinux_peer(int socket, pid_t *_Nonnull pid, uid_t *_Nonnull u
 
 // prctl(2), which is variadic: this process is to be sent `signal` when its parent ends.
 static inline int clinux_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
+
+// fallocate(2), which glibc declares to those who ask for all of GNU only.
+extern int fallocate(int, int, off_t, off_t);
+static inline int clinux_fallocate(int file, int mode, long long offset, long long count) {
+  return fallocate(file, mode, (off_t)offset, (off_t)count);
+}

@@ -39,7 +39,8 @@ package final class Host {
     scheduler = Scheduler(
       interpreter, waits: waits, tree: tree, tracer: tracer, lifecycle: lifecycle,
       reporter: reporter)
-    waitArguments = WaitArguments(interpreter.vm, waits)
+    let outboxes = Outboxes(interpreter.vm, lifecycle)
+    waitArguments = WaitArguments(interpreter.vm, waits, outboxes)
     background = BackgroundWork(interpreter, scheduler, reporter, lifecycle)
     let filesystem = Filesystem(
       interpreter, scheduler, tree, results, notifications, reporter, mayReload: configuration.watch
@@ -56,6 +57,7 @@ package final class Host {
       inspection, reloader, reporter, lifecycle)
     do throws(RubyException) {
       try scheduler.defineWaiting(waitArguments)
+      try outboxes.defineNatives()
       try background.defineNatives()
       try filesystem.defineNatives()
       try mount.defineNatives()

@@ -27,6 +27,8 @@ final class Lifecycle {
   private(set) var stopStatus: Int32?
   /// The script is being evaluated again: what it waits for is waited for in place.
   private(set) var isReloading = false
+  /// The script is only looked at: it is to leave nothing behind.
+  var isChecked = false
   /// The script has come to FUSE.run and waits for its mount.
   var wantsMount = false
   /// The process has gone to the background.

@@ -33,6 +33,15 @@ package enum Wait: Sendable {
   ///
   /// It has a thread of its own meanwhile, which goes on unseen if the wait is cancelled.
   case work(@Sendable () -> WorkResult)
+  /// Until something is done that has a thread of its own, which others may have work for too: `.worked`.
+  ///
+  /// It is begun with whether threads may be started, and with what to call once it is done, on whatever
+  /// thread. What it does counts, so the host breaks such a wait off for nobody.
+  case task(
+    @Sendable (_ mayStartThreads: Bool, _ done: @escaping @Sendable (WorkResult) -> Void) -> Void)
+
+  /// Whether it is to be waited for whatever happens.
+  package var isTask: Bool { if case .task = self { true } else { false } }
 }
 
 /// What came of a wait.
@@ -96,6 +105,12 @@ package enum WorkResult: Sendable {
   case bytes([UInt8])
   /// The addresses of a host.
   case addresses([SocketAddress])
+  /// There is nothing to tell.
+  case nothing
+  /// Several results.
+  case list([WorkResult])
+  /// The system refused it: an errno, and what it is about.
+  case refused(Int32, String)
   /// It failed, with a number whose meaning the function knows, and a message.
   case failed(code: Int32, message: String)
 }

@@ -57,6 +57,10 @@ extension WaiterLoop {
         inbox.post(.worked(work(), ticket))
       }
       if code != 0 { fail(ticket, code) }
+    case .task(let begin):
+      pending[ticket] = .work
+      let inbox = inbox
+      begin(mayStartThreads) { inbox.post(.worked($0, ticket)) }
     }
   }
 

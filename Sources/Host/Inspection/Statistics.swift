@@ -216,6 +216,7 @@ extension Wait {
     case .request(let request): "\(request.method) \(String(decoding: request.url, as: UTF8.self))"
     case .nextEvent: "more of a response"
     case .work: "a name server"
+    case .task: "the disk"
     }
   }
 }

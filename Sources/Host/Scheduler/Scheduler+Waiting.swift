@@ -107,14 +107,16 @@ extension Scheduler {
   /// The caller of a request that waits is interrupted: its hook gets Errno::EINTR.
   func interrupt(_ ticket: Ticket) {
     // Told from inside `park`, before the wait has begun: isInterrupted is looked at there.
-    guard let task = waits.task(ticket), task !== running else { return }
+    guard let task = waits.task(ticket), task !== running, task.waitsFor?.isTask != true else {
+      return
+    }
     task.wasInterrupted = true
     endWait(of: task) { interpreter.vm.systemError("interrupted", EINTR).value }
   }
 
   /// Tells the background work that the script began that it has begun again.
   func endBackgroundWork() {
-    for task in Array(waits.tasks) where task.isBegunByScript {
+    for task in Array(waits.tasks) where task.isBegunByScript && task.waitsFor?.isTask != true {
       endWait(of: task) {
         interpreter.exception(ofFUSE: "Reloaded", "the script was loaded again")
       }
@@ -123,7 +125,8 @@ extension Scheduler {
 
   /// Tells tasks that wait that the mount ends: an exception, once, that their ensure clauses see.
   func breakWaits(_ isMeant: (ScriptTask) -> Bool) {
-    for task in Array(waits.tasks) where !task.wasToldOfEnd && isMeant(task) {
+    for task in Array(waits.tasks)
+    where !task.wasToldOfEnd && isMeant(task) && task.waitsFor?.isTask != true {
       task.wasToldOfEnd = true
       endWait(of: task) {
         interpreter.exception(ofFUSE: "Unmounted", "the filesystem is being unmounted")

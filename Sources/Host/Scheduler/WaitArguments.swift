@@ -15,12 +15,14 @@ import Waiting
 final class WaitArguments {
   private let vm: VM
   private let waits: Waits
+  private let outboxes: Outboxes
   /// Streaming requests that were asked for and not yet begun.
   private var streams: [UInt64: HTTPRequest] = [:]
 
-  init(_ vm: VM, _ waits: Waits) {
+  init(_ vm: VM, _ waits: Waits, _ outboxes: Outboxes) {
     self.vm = vm
     self.waits = waits
+    self.outboxes = outboxes
   }
 
   /// Takes down a streaming request, which begins with the first wait for its events.
@@ -80,6 +82,7 @@ final class WaitArguments {
       )
     case "http":
       return (.request(try httpRequest(arguments, streaming: false)), waits.makeTicket())
+    case "outbox": return (try outboxes.wait(arguments), waits.makeTicket())
     case "http_next":
       guard let ticket = waits.ticket(argument(0).integer) else {
         throw vm.exception("ArgumentError", "no such stream")
@@ -166,6 +169,12 @@ final class WaitArguments {
             try vm.integer(Int(each.protocol)), try vm.string(each.bytes),
           ]))
       }
+      return try vm.array(values)
+    case .worked(.nothing): return .nil
+    case .worked(.refused(let number, let message)): return vm.systemError(message, number).value
+    case .worked(.list(let results)):
+      var values: [Value] = []
+      for each in results { values.append(try value(of: .worked(each))) }
       return try vm.array(values)
     case .worked(.failed(_, let message)): return vm.exception("SocketError", message).value
     case .error(let number): return vm.systemError("wait", number).value

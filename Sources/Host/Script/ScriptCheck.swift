@@ -45,6 +45,7 @@ struct ScriptCheck {
   /// that there are, as `find` and `cat` would have them called. Throws where the script does not come
   /// to FUSE.run.
   func check(callsHooks: Bool) throws(HostError) -> CheckResult {
+    lifecycle.isChecked = true
     try script.load()
     // It waits in FUSE.run for ever.
     defer { script.abandon() }

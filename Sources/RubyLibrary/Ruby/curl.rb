@@ -119,7 +119,7 @@ class Curl
     end
     body = HTTP::URL.encode_form(body) if body.is_a?(Hash)
     body = body.to_s unless body.nil?
-    lines = __header_lines(headers)
+    lines = __header_lines(FUSE::Outbox.__headers(method, headers, body))
     return __stream(method, url, lines, body, block) if block
     _, _, status, message, head, body = FUSE.__wait(:http, method, url, lines, body, __options(false))
     HTTP::Response.new(status, message, __headers_of(head), body)
