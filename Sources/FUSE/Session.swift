@@ -79,7 +79,9 @@ public final class Session {
     defer { fuse_opt_free_args(&arguments) }
     // The library skips the first argument, the name of a program.
     fuse_opt_add_arg(&arguments, "fuse")
-    for option in options.libraryOptions { fuse_opt_add_arg(&arguments, "-o" + option) }
+    for option in options.libraryOptions {
+      fuse_opt_add_arg(&arguments, RawText.cString("-o" + option))
+    }
     let userdata = Unmanaged.passUnretained(self).toOpaque()
     var table = OperationsTable.operations
     var newer = OperationsTable.newer
@@ -116,7 +118,7 @@ public final class Session {
   /// fuse_session_mount(3).
   public func mount(at path: UnsafePointer<CChar>) throws(MountError) {
     // Before this process would have to reply to its own question.
-    let given = String(cString: path)
+    let given = RawText.text(of: path)
     let resolved = Path.resolving(given) ?? given
     let (status, text) = StandardError.capturing {
       errno = 0

@@ -15,7 +15,7 @@ package enum MountTable {
 
   package static func all() -> [Mount] {
     guard let bytes = try? SourceFile.read("/proc/self/mountinfo") else { return [] }
-    return String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { line in
+    return RawText.text(of: bytes).split(separator: "\n").compactMap { line in
       let halves = line.split(separator: " ").map(String.init)
       guard let dash = halves.firstIndex(of: "-"), halves.count > dash + 3, dash > 4 else {
         return nil
@@ -31,7 +31,7 @@ package enum MountTable {
   /// The kernel writes space, tab, newline and backslash as three octal digits.
   private static func unescape(_ text: String) -> String {
     var bytes: [UInt8] = []
-    var rest = text.utf8[...]
+    var rest = RawText.bytes(of: text)[...]
     while let first = rest.first {
       if first == UInt8(ascii: "\\"), rest.count >= 4,
         let code = UInt8(String(decoding: rest.dropFirst().prefix(3), as: UTF8.self), radix: 8)
@@ -43,6 +43,6 @@ package enum MountTable {
         rest = rest.dropFirst()
       }
     }
-    return String(decoding: bytes, as: UTF8.self)
+    return RawText.text(of: bytes)
   }
 }

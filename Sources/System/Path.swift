@@ -3,22 +3,22 @@
 import CLinux
 import Glibc
 
-/// Makes paths absolute.
+/// Makes paths absolute. They may be any bytes; see `RawText`.
 package enum Path {
   /// The path from the root on, with its symbolic links as they are. getcwd(3).
   package static func absolute(_ path: String) -> String {
     if path.hasPrefix("/") { return path }
     guard let current = getcwd(nil, 0) else { return path }
     defer { free(current) }
-    return join(String(cString: current), path)
+    return join(RawText.text(of: current), path)
   }
 
   /// The absolute path with no symbolic link in it; nil, with the reason in errno, where there is no
   /// such file. realpath(3).
   package static func resolving(_ path: String) -> String? {
-    guard let resolved = realpath(path, nil) else { return nil }
+    guard let resolved = realpath(RawText.cString(path), nil) else { return nil }
     defer { free(resolved) }
-    return String(cString: resolved)
+    return RawText.text(of: resolved)
   }
 
   /// The absolute path with no symbolic link above its last name, which is not looked at: it may belong to

@@ -34,7 +34,13 @@ package enum Printable {
       // C1, and the marks that separate lines or turn the direction of text.
       case 0x80..<0xA0, 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069:
         result.append(contentsOf: "\\u\(hex(scalar, digits: 4))".unicodeScalars)
-      default: result.append(scalar)
+      default:
+        // A byte of a name that is no UTF-8.
+        if let byte = RawText.byte(scalar) {
+          result.append(contentsOf: "\\x\(String(byte, radix: 16))".unicodeScalars)
+        } else {
+          result.append(scalar)
+        }
       }
     }
     return String(result)

@@ -67,7 +67,7 @@ package struct Program {
   /// it. waitpid(2).
   package static func run(_ words: [String]) -> Int32 {
     var program = Program()
-    program.words = words.map { $0.utf8CString.map { $0 } }
+    program.words = words.map(RawText.cString)
     guard case .success(let process) = program.start() else { return -1 }
     var status: Int32 = 0
     while waitpid(process, &status, 0) < 0 { if errno != EINTR { return -1 } }

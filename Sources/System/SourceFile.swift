@@ -14,7 +14,7 @@ package enum SourceFile {
 
   /// The file's bytes, without a byte order mark. Throws what open(2) or read(2) failed with.
   package static func read(_ path: String) throws(SystemError) -> [UInt8] {
-    try read(path.utf8CString.map { $0 })
+    try read(RawText.cString(path))
   }
 
   /// The same for a name as a C string, which may be any bytes.
@@ -29,7 +29,7 @@ package enum SourceFile {
   ///
   /// Throws ESPIPE where it is no regular file.
   package static func readAgain(_ path: String) throws(SystemError) -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    let descriptor = open(RawText.cString(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw SystemError(number: errno) }
     defer { close(descriptor) }
     var information = stat()
@@ -60,7 +60,7 @@ package enum SourceFile {
 extension SourceFile {
   /// Makes a file with that content. Throws EEXIST where there is one already. open(2), write(2)
   package static func write(_ text: String, toNew path: String) throws(SystemError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
+    let descriptor = open(RawText.cString(path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else { throw SystemError(number: errno) }
     defer { close(descriptor) }
     let number = writeAll(Array(text.utf8), to: descriptor)

@@ -58,7 +58,7 @@ public enum Wakeup {
 
   /// Names what is to be taken away when Ruby comes to no end and signals come again; nil for nothing.
   package static func guardMount(_ path: String?) {
-    let copy = path.flatMap { strdup($0) }
+    let copy = path.flatMap { strdup(RawText.cString($0)) }
     let old = mountPoint.exchange(UInt(bitPattern: copy), ordering: .sequentiallyConsistent)
     // A handler may be reading it on this thread only, and this thread is here.
     free(UnsafeMutablePointer<CChar>(bitPattern: old))

@@ -53,7 +53,7 @@ struct Console: ParsableCommand {
     var configuration = try mount.configuration
     configuration.daemonize = false
     configuration.onLive = { path in
-      Terminal.write(path, to: report)
+      Terminal.write(RawText.bytes(of: path), to: report)
       close(report)
     }
     Fusuma.finish { try Host(configuration).run() }
@@ -67,7 +67,7 @@ struct Console: ParsableCommand {
     while true {
       let count = read(descriptor, &piece, piece.count)
       if count < 0 && errno == EINTR { continue }
-      guard count > 0 else { return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self) }
+      guard count > 0 else { return bytes.isEmpty ? nil : RawText.text(of: bytes) }
       bytes += piece.prefix(count)
     }
   }

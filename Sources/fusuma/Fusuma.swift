@@ -34,10 +34,12 @@ struct Fusuma: ParsableCommand {
     }
   }
 
-  /// What the command line says; a `--trace` without a file traces to standard error.
+  /// What the command line says, as bytes; a `--trace` without a file traces to standard error.
   private static var arguments: [String] {
     var isOurs = true
-    return CommandLine.arguments.dropFirst().map { argument in
+    let words = UnsafeBufferPointer(
+      start: CommandLine.unsafeArgv, count: Int(CommandLine.argc))
+    return words.dropFirst().compactMap { $0.map { RawText.text(of: $0) } }.map { argument in
       if argument == "--" { isOurs = false }
       return isOurs && argument == "--trace" ? "--trace=-" : argument
     }

@@ -138,7 +138,8 @@ final class Tracer {
   func start(_ trace: TraceOutput, _ reporter: Reporter) throws(HostError) {
     var descriptor = STDERR_FILENO
     if trace.path != "-" {
-      descriptor = Glibc.open(trace.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+      descriptor = Glibc.open(
+        RawText.cString(trace.path), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
       guard descriptor >= 0 else {
         throw HostError("cannot write the trace \(trace.path): \(SystemError(number: Glibc.errno))")
       }

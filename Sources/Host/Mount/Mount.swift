@@ -54,7 +54,7 @@ final class Mount {
     }
     try vm.define("FUSE", "__mountpoint") { [unowned self] _ throws(RubyException) in
       guard let point else { return .nil }
-      return try vm.string(point)
+      return try vm.string(RawText.bytes(of: point))
     }
     try vm.define("FUSE", "__help") { [vm] _ throws(RubyException) in try vm.string(Hook.help) }
   }
@@ -75,7 +75,7 @@ final class Mount {
     Wakeup.install(catching: Mount.endings)
     defer { Wakeup.uninstall(Mount.endings) }
     do throws(MountError) {
-      try session.mount(at: point.path)
+      try session.mount(at: RawText.cString(point.path))
     } catch {
       throw HostError("could not mount \(given): \(Mount.advice(error))")
     }

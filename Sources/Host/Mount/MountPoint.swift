@@ -19,7 +19,7 @@ struct MountPoint {
       try MountPoint.refuse(given, mountedAt: place)
     }
     var information = stat()
-    if stat(given, &information) != 0 {
+    if stat(RawText.cString(given), &information) != 0 {
       switch errno {
       case ENOENT:
         throw HostError("the mount point \(given) does not exist; mkdir \(given) makes it")
@@ -30,7 +30,7 @@ struct MountPoint {
               + "'fusermount3 -u \(given)' clears it, and so does fusuma --force")
         }
         try MountPoint.clear(given, mountedAt: place)
-        guard stat(given, &information) == 0 else {
+        guard stat(RawText.cString(given), &information) == 0 else {
           throw HostError("the mount point \(given): \(String(cString: strerror(errno)))")
         }
       default:
@@ -63,7 +63,7 @@ struct MountPoint {
     var thread = pthread_t()
     let code = startThread(isDetached: false, thread: &thread) {
       var information = stat()
-      _ = stat(path, &information)
+      _ = stat(RawText.cString(path), &information)
       hasAnswered.store(1)
     }
     guard code == 0 else { return true }
@@ -92,7 +92,7 @@ struct MountPoint {
     guard let mount = mount(at: path), mount.userID == nil || mount.userID == getuid() else {
       throw HostError("the dead mount at \(given) is not ours, and was left as it is")
     }
-    if umount2(path, Linux.unmountDetach) == 0 { return }
+    if umount2(RawText.cString(path), Linux.unmountDetach) == 0 { return }
     guard Program.run(["fusermount3", "-u", "-z", path]) == 0 else {
       throw HostError("the dead mount at \(given) could not be cleared")
     }
@@ -116,7 +116,7 @@ struct MountPoint {
   private static let pause: UInt32 = 30_000
 
   private static func tryToUnmount(_ path: String) -> Int32 {
-    if umount2(path, 0) == 0 { return 0 }
+    if umount2(RawText.cString(path), 0) == 0 { return 0 }
     let number = errno
     if number != EPERM { return number }
     return Program.run(["fusermount3", "-u", "-q", path]) == 0 ? 0 : EBUSY

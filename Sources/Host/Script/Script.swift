@@ -121,10 +121,10 @@ final class Script {
   func setArguments() throws(RubyException) {
     let arguments = try vm.array([])
     for argument in configuration.arguments {
-      try vm.push(try vm.string(argument), onto: arguments)
+      try vm.push(try vm.string(RawText.bytes(of: argument)), onto: arguments)
     }
     try vm.setConstant("ARGV", to: arguments)
-    try vm.send(vm[interpreter.fuse], "__begin_script", [try vm.string(path)])
+    try vm.send(vm[interpreter.fuse], "__begin_script", [try vm.string(RawText.bytes(of: path))])
   }
 
   /// Evaluates source in a task of its own, which then is at FUSE.run, or over; returns it.
@@ -133,7 +133,9 @@ final class Script {
   ) throws(RubyException) -> ScriptTask {
     let scope = vm.openScope()
     defer { vm.closeScope(scope) }
-    let arguments: Arguments = [.value(try vm.string(source)), .value(try vm.string(path))]
+    let arguments: Arguments = [
+      .value(try vm.string(source)), .value(try vm.string(RawText.bytes(of: path))),
+    ]
     let task = scheduler.begin(.script)
     task.isScript = true
     scheduler.run(task, vm[interpreter.fuse], vm.name("__run_script"), arguments) {

@@ -55,7 +55,11 @@ final class ScriptWatch {
       isReloadDue = false
       guard lifecycle.isInitialized else { return noticeChange() }
       _ = watch.takeChanges()
-      if Glibc.access(script.path, F_OK) == 0 { reloader.reload() } else { findSources() }
+      if Glibc.access(RawText.cString(script.path), F_OK) == 0 {
+        reloader.reload()
+      } else {
+        findSources()
+      }
     }
   }
 

@@ -40,7 +40,7 @@ final class SourceWatch {
       // Adding one again is how a directory is noticed that was put in the place of another.
       let mask =
         IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR
-      let number = inotify_add_watch(descriptor, directory, UInt32(mask))
+      let number = inotify_add_watch(descriptor, RawText.cString(directory), UInt32(mask))
       if number < 0 { isComplete = false } else { directories[number] = directory }
     }
     return isComplete
@@ -75,7 +75,7 @@ final class SourceWatch {
     }
     guard let directory = directories[event.wd], event.len > 0 else { return false }
     let file = Path.join(
-      directory, String(cString: name.assumingMemoryBound(to: CChar.self)))
+      directory, RawText.text(of: name.assumingMemoryBound(to: CChar.self)))
     guard files.contains(file) else { return false }
     return event.mask & UInt32(IN_CREATE) == 0 || SourceWatch.isWhole(file)
   }
@@ -84,7 +84,7 @@ final class SourceWatch {
   /// name for one that was.
   private static func isWhole(_ path: String) -> Bool {
     var information = stat()
-    guard lstat(path, &information) == 0 else { return false }
+    guard lstat(RawText.cString(path), &information) == 0 else { return false }
     return information.st_mode & S_IFMT == S_IFLNK || information.st_nlink > 1
   }
 
@@ -92,7 +92,9 @@ final class SourceWatch {
   /// file itself, each in a directory that is no link.
   private static func trail(of path: String) -> [String] {
     var information = stat()
-    if stat(path, &information) == 0, information.st_mode & S_IFMT != S_IFREG { return [] }
+    if stat(RawText.cString(path), &information) == 0, information.st_mode & S_IFMT != S_IFREG {
+      return []
+    }
     var names: [String] = []
     var directory = "/"
     var left = Array(path.split(separator: "/").map(String.init).reversed())
@@ -104,7 +106,7 @@ final class SourceWatch {
         continue
       }
       let next = Path.join(directory, name)
-      guard lstat(next, &information) == 0 else {
+      guard lstat(RawText.cString(next), &information) == 0 else {
         // Not there by now, or what is above it is not.
         return names + [next, path]
       }
@@ -127,9 +129,9 @@ final class SourceWatch {
 
   private static func target(of link: String) -> String? {
     var bytes = [CChar](repeating: 0, count: Int(PATH_MAX))
-    let count = readlink(link, &bytes, bytes.count)
+    let count = readlink(RawText.cString(link), &bytes, bytes.count)
     guard count > 0 else { return nil }
-    return String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return RawText.text(of: bytes.prefix(count).map { UInt8(bitPattern: $0) })
   }
 
   private static func directory(of path: String) -> String {
