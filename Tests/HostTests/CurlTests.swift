@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import Testing
 
 /// Curl as a script uses it, against a server in this process.
@@ -120,6 +121,26 @@ import Testing
     #expect(try ruby("Curl.get('\(url)') { raise 'mine' }") == "RuntimeError: mine")
     // The calls that were broken off are in nobody's way.
     #expect(try ruby("Curl.get('\(url)').body") == #""onetwothree""#)
+  }
+
+  @Test func streamsThatAreForgottenGiveTheirConnectionsBack() throws {
+    let open = Atomic(0)
+    let server = try LoopbackServer { _, connection in
+      open.wrappingAdd(1, ordering: .relaxed)
+      connection.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nx")
+      connection.waitForClose()
+      open.wrappingSubtract(1, ordering: .relaxed)
+    }
+    _ = try ruby(
+      """
+      200.times { Fiber.new { Curl.get('\(server.url())') { |_, chunk| Fiber.yield chunk } }.resume }
+      GC.start
+      """)
+    #expect(server.connectionCount == 200)
+    for _ in 0..<1000 where open.load(ordering: .relaxed) > 40 { usleep(10_000) }
+    #expect(open.load(ordering: .relaxed) <= 40)
+    #expect(
+      try ruby("FUSE.__http_close(-1); FUSE.__wait(:http_next, nil)").hasPrefix("TypeError: "))
   }
 
   @Test func aReplyOfTwentyThousandHeadersIsRefused() throws {

@@ -106,6 +106,28 @@ import Testing
 
   /// Other tests open descriptors and start children meanwhile, so a few more are no leak; what they
   /// have open goes again, and a leak stays.
+  @Test func childrenWhoseWaitingWasInterruptedAreBuried() throws {
+    #expect(
+      try ruby(
+        """
+        def gone?(pid)
+          200.times do
+            return true unless File.exist?("/proc/#{pid}")
+            sleep 0.05
+          end
+          false
+        end
+        pid = nil
+        begin
+          IO.popen('sleep 100') { |io| pid = io.pid; raise Errno::EINTR }
+        rescue Errno::EINTR
+        end
+        let_go = spawn('true')
+        Process.detach(let_go)
+        [gone?(pid), gone?(let_go)]
+        """) == "[true, true]")
+  }
+
   @Test func nothingIsLeftBehind() throws {
     #expect(
       try ruby(

@@ -19,8 +19,12 @@ extension Scheduler {
     try vm.define("FUSE", "__park") { [unowned self] call throws(RubyException) in
       try park(vm.text(call[0].symbol ?? vm.name("")), call[1], arguments)
     }
-    try vm.define("FUSE", "__http_close") { [unowned self] call in
-      if let ticket = waits.ticket(call[0].integer) { arguments.closeStream(ticket) }
+    try vm.define("FUSE", "__http_close") { call in
+      arguments.closeStream(call[0])
+      return .nil
+    }
+    try vm.define("FUSE", "__bury") { call in
+      arguments.bury(call[0])
       return .nil
     }
     try vm.define("FUSE", "__ticket") { [unowned self] _ throws(RubyException) in
@@ -41,7 +45,7 @@ extension Scheduler {
     let task = running
     if kind == "mount" { return try parkScript(task) }
     if kind == "http_stream" {
-      return try vm.integer(Int(try arguments.addStream(values).rawValue))
+      return try arguments.makeStream(values)
     }
     let (wait, ticket) = try arguments.wait(kind, values)
     // Once: a hook that tries again after any error would never give its turn away any more.

@@ -16,8 +16,8 @@ final class WaitArguments {
   private let vm: VM
   private let waits: Waits
   private let outboxes: Outboxes
-  /// Streaming requests that were asked for and not yet begun.
-  private var streams: [UInt64: HTTPRequest] = [:]
+  /// The streaming requests that a script has.
+  private let streams = HTTPStream.Count()
 
   init(_ vm: VM, _ waits: Waits, _ outboxes: Outboxes) {
     self.vm = vm
@@ -25,17 +25,30 @@ final class WaitArguments {
     self.outboxes = outboxes
   }
 
-  /// Takes down a streaming request, which begins with the first wait for its events.
-  func addStream(_ arguments: Value) throws(RubyException) -> Ticket {
-    let ticket = waits.makeTicket()
-    streams[ticket.rawValue] = try httpRequest(arguments, streaming: true)
-    return ticket
+  /// A box with a streaming request, which begins with the first wait for its events.
+  ///
+  /// Each has a connection, of which no collector knows: with many of them it is time to look which are
+  /// garbage.
+  func makeStream(_ arguments: Value) throws(RubyException) -> Value {
+    let request = try httpRequest(arguments, streaming: true)
+    if streams.open >= streams.due {
+      vm.collect()
+      streams.due = max(32, 2 * streams.open)
+    }
+    return try vm.box(HTTPStream(request, waits.makeTicket(), waits.waiter, streams))
   }
 
-  /// Breaks a streaming request off.
-  func closeStream(_ ticket: Ticket) {
-    streams[ticket.rawValue] = nil
-    waits.waiter.cancel(ticket)
+  /// Breaks a streaming request off, unless somebody waits for it.
+  func closeStream(_ box: Value) {
+    if let stream = vm.boxed(box) as? HTTPStream, waits.task(stream.ticket) == nil {
+      stream.close()
+    }
+  }
+
+  /// Reaps a child whenever it ends.
+  func bury(_ child: Value) {
+    guard let pid = child.integer.flatMap({ Int32(exactly: $0) }), pid > 0 else { return }
+    waits.waiter.begin(.child(pid, timeout: nil), waits.makeTicket())
   }
 
   // MARK: From Ruby
@@ -84,14 +97,14 @@ final class WaitArguments {
       return (.request(try httpRequest(arguments, streaming: false)), waits.makeTicket())
     case "outbox": return (try outboxes.wait(arguments), waits.makeTicket())
     case "http_next":
-      guard let ticket = waits.ticket(argument(0).integer) else {
-        throw vm.exception("ArgumentError", "no such stream")
+      guard let stream = vm.boxed(argument(0)) as? HTTPStream else {
+        throw vm.exception("TypeError", "no stream to wait for")
+      }
+      guard waits.task(stream.ticket) == nil else {
+        throw vm.exception("ArgumentError", "somebody waits for that stream")
       }
       // The first event comes with the request itself, each further one has to be asked for.
-      if let request = streams.removeValue(forKey: ticket.rawValue) {
-        return (.request(request), ticket)
-      }
-      return (.nextEvent, ticket)
+      return (stream.request.take().map(Wait.request) ?? .nextEvent, stream.ticket)
     default:
       throw vm.exception("ArgumentError", "nobody knows how to wait for \(kind)")
     }

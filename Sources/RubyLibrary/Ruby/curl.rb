@@ -3,7 +3,7 @@
 # Natives used: FUSE.__http_close(stream). In turn.rb:
 #   FUSE.__wait(:http, method, url, ["Name: value", ...], body or nil, options)
 #     -> [major, minor, status, message, header block, body]
-#   FUSE.__wait(:http_stream, ... the same ...) -> a stream's number
+#   FUSE.__wait(:http_stream, ... the same ...) -> a stream, which ends where nobody has it any more
 #   FUSE.__wait(:http_next, stream) -> [header block, chunk], and at the end what :http answers, with
 #     an empty body
 # A failure raises RuntimeError with libcurl's message. The options, all optional:

@@ -6,6 +6,7 @@
 #     raises Errno
 #   FUSE.__pipe -> [descriptor to read, descriptor to write]
 #   FUSE.__pidfd(pid) -> a descriptor that is readable once the child has ended; raises Errno
+#   FUSE.__bury(pid), which reaps the child whenever it ends
 #   FUSE.__reap(pid) -> the child's wait status, or nil while it runs; raises Errno
 #   FUSE.__kill(pid, signal), raises Errno; FUSE.__signals -> { "TERM" => 15, ... }
 #   FUSE.__pid, FUSE.__ppid -> Integer; FUSE.__clock(id) -> nanoseconds, raises Errno
@@ -80,9 +81,8 @@ module Process
     "time", "times", "trap", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while"
   ]
 
-  # Children of `spawn` that nobody has waited for; and those whose waiting was interrupted.
+  # Children of `spawn` that nobody has waited for.
   @children = []
-  @abandoned = []
 
   class << self
     def pid
@@ -143,7 +143,7 @@ module Process
     end
     alias waitpid2 wait2
 
-    # Lets a child go: it is buried whenever another one is started.
+    # Lets a child go: it is buried when it has ended.
     def detach(pid)
       @children.delete(pid)
       __abandon(pid, nil)
@@ -169,7 +169,6 @@ module Process
     end
 
     def __spawn(words, options, changes = nil)
-      @abandoned.reject! { |pid| __gone?(pid) }
       environment = changes && __environment(changes)
       opened = []
       begin
@@ -188,7 +187,7 @@ module Process
     end
 
     # As wait, for a child that only its starter knows of. Where the wait is interrupted the child is
-    # sent `signal`, where there is one, and is buried later.
+    # sent `signal`, where there is one, and is buried when it has ended.
     def __finish(pid, signal = nil)
       wait(pid)
       $?
@@ -197,10 +196,11 @@ module Process
       raise error
     end
 
-    # Lets a child end by itself, with a signal where that is not nil; it is buried later.
+    # Lets a child end by itself, with a signal where that is not nil; it is buried when it has ended.
     def __abandon(pid, signal)
       FUSE.__kill(pid, signal) if signal
-      @abandoned << pid
+    ensure
+      FUSE.__bury(pid)
     end
 
     def __signal_name(signal)
@@ -213,12 +213,6 @@ module Process
       environment = ENV.to_h
       changes.each { |name, value| value.nil? ? environment.delete(name) : environment[name] = value }
       environment.map { |name, value| "#{name}=#{value}" }
-    end
-
-    def __gone?(pid)
-      !FUSE.__reap(pid).nil?
-    rescue Errno::ECHILD
-      true
     end
 
     def __wait_for_one(pids)
@@ -310,7 +304,7 @@ class IO
       return io unless block
       begin
         block.call(io)
-      rescue Errno::EINTR, FUSE::Unmounted => interruption
+      rescue Errno::EINTR, FUSE::Unmounted, FUSE::Reloaded => interruption
         io.__leave unless io.closed?
         raise interruption
       ensure
