@@ -39,6 +39,8 @@ extension MountOptions {
     case "noauto_cache": autoCache = !(try option.flag())
     case "direct_io": directIO = try option.flag()
     case "use_ino": useInodes = try option.flag()
+    case "adaptive_caching": adaptiveCaching = try option.flag()
+    case "no_adaptive_caching": adaptiveCaching = !(try option.flag())
     case "no_rofd_flush": noReadOnlyFlush = try option.flag()
     default: return false
     }

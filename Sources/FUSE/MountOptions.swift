@@ -44,6 +44,9 @@ public struct MountOptions: Sendable {
   public var useInodes: Bool?
   /// no_rofd_flush: closing a file that was only read sends no flush.
   public var noReadOnlyFlush: Bool?
+  /// adaptive_caching, no_adaptive_caching, which libfuse has not: whether the filesystem may let the
+  /// kernel cache by what it sees of the use of a file.
+  public var adaptiveCaching: Bool?
 
   /// The options for `SessionOptions.libraryOptions`, escapes included, each once.
   public internal(set) var libraryOptions: [String] = []

@@ -122,7 +122,7 @@ extension Operations {
   ) { request.fail(Errno(ENOSYS)) }
   public func poll(
     _ request: consuming Request, node: NodeID, file: OpenFile, events: UInt32,
-    handle: consuming PollHandle?
+    handle: PollHandle?
   ) { request.fail(Errno(ENOSYS)) }
   public func fallocate(
     _ request: consuming Request, node: NodeID, mode: Int32, offset: Int64, length: Int64,

@@ -111,7 +111,7 @@ public protocol Operations: AnyObject {
   /// Tells which events have come; where there is a handle, it is to be notified: `polled`.
   func poll(
     _ request: consuming Request, node: NodeID, file: OpenFile, events: UInt32,
-    handle: consuming PollHandle?)
+    handle: PollHandle?)
   /// Takes or gives back room in a file, as fallocate(2): `succeed`.
   func fallocate(
     _ request: consuming Request, node: NodeID, mode: Int32, offset: Int64, length: Int64,

@@ -3,9 +3,9 @@ public import System
 
 /// The kernel's wish to be told when a file may have become ready.
 ///
-/// It is given back to the library when it goes. `@unchecked Sendable`: one pointer, owned once,
+/// It is given back to the library when it goes. `@unchecked Sendable`: one pointer, never changed,
 /// and a notification may be sent from anywhere.
-public struct PollHandle: ~Copyable, @unchecked Sendable {
+public final class PollHandle: @unchecked Sendable {
   private let raw: OpaquePointer
   // The library's handle points at its session.
   private let session: Session
@@ -22,10 +22,11 @@ public struct PollHandle: ~Copyable, @unchecked Sendable {
 
   deinit { fuse_pollhandle_destroy(raw) }
 
-  /// Lets everyone who waits for the file poll it again; once is enough.
+  /// Lets everyone who waits for the open file poll it again; once is enough. Others who have opened the
+  /// same file have handles of their own.
   ///
   /// Throws what the kernel answered. See fuse_lowlevel_notify_poll(3).
-  public borrowing func notify() throws(Errno) {
+  public func notify() throws(Errno) {
     let status = fuse_lowlevel_notify_poll(raw)
     if status < 0 { throw Errno(-status) }
   }

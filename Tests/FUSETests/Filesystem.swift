@@ -121,9 +121,9 @@ final class Filesystem: Operations {
 
   func poll(
     _ request: consuming Request, node: NodeID, file: OpenFile, events: UInt32,
-    handle: consuming PollHandle?
+    handle: PollHandle?
   ) {
-    pollHandle = consume handle
+    pollHandle = handle
     request.polled(events & UInt32(POLLIN))
   }
 

@@ -23,6 +23,12 @@ import Testing
     #expect(options.libraryOptions.isEmpty)
   }
 
+  @Test func cachingMayBeLeftToTheKernel() throws {
+    #expect(try parse("ro").adaptiveCaching == nil)
+    #expect(try parse("no_adaptive_caching").adaptiveCaching == false)
+    #expect(try parse("no_adaptive_caching,adaptive_caching").adaptiveCaching == true)
+  }
+
   @Test func whatHoldsAnywayIsTaken() throws {
     let options = try parse(
       "noforget,remember=60,readdir_ino,max_threads=5,max_idle_threads=2,clone_fd,hard_remove,intr,"

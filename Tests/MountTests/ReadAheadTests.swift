@@ -24,6 +24,10 @@ import Testing
     try readAhead(as: user, user.id == 0 ? 1024 : 128)
   }
 
+  @Test(arguments: User.all) func itIsTheKernelsWithoutAdaptiveCaching(user: User) throws {
+    try readAhead(as: user, options: ["-o", "no_adaptive_caching"], 128)
+  }
+
   @Test(arguments: User.all) func theUsersLimitCounts(user: User) throws {
     try readAhead(as: user, options: ["-o", "max_readahead=65536"], 64)
     try readAhead(as: user, options: ["-o", "max_readahead=0"], 0)

@@ -1,7 +1,4 @@
 // Directories: a listing is asked for once, and handed to the kernel in pieces with stable offsets.
-//
-// The kernel may keep a listing and use it for the next who opens the directory, only where the script
-// has just answered the very same names: on_readdir is then called as the directory is opened.
 
 import FUSE
 import Glibc
@@ -18,59 +15,8 @@ extension Filesystem {
       var reply = try register(try opened(by: result), node, flags, result)
       reply.directIO = false
       reply.noFlush = false
-      listAhead(task, node, reply) { [self] reply throws(Errno) in
-        self.reply(task) { if !$0.opened(reply) { forget(handle: reply.handle) } }
-      }
+      self.reply(task) { if !$0.opened(reply) { forget(handle: reply.handle) } }
     }
-  }
-
-  /// Calls on_readdir for a directory that is being opened where that is likely to come anyway, and
-  /// lets the kernel use what it has of the directory if that is the same.
-  ///
-  /// Only who has the directory alone may bring the kernel to keep something: so what it has is always
-  /// what was answered last.
-  private func listAhead(
-    _ task: ScriptTask, _ node: Node, _ reply: OpenReply,
-    next: @escaping (OpenReply) throws(Errno) -> Void
-  ) {
-    let kept = node.keptNames
-    node.keptNames = nil
-    let attributes = options.connection.readdirplus != .no
-    guard node.listingHabit.open(attributes: attributes), node.openFiles == 1, !reply.keepCache,
-      !reply.cacheReaddir, let handle = handles[reply.handle]
-    else {
-      do throws(Errno) { try next(reply) } catch { fail(task, error) }
-      return
-    }
-    handle.listedAt = changes
-    call(task, .readdir, on: node, [object(handle.object)]) { [self] result throws(Errno) in
-      var reply = reply
-      // What went wrong is for the listing to tell, which asks again.
-      if case .value(let value) = result.content, value.kind == .array || value.kind == .hash {
-        do throws(Errno) { try keep(result, in: handle) } catch {
-          forget(handle: reply.handle)
-          throw error
-        }
-        handle.isListedAhead = true
-        handle.listingHas = (entries: false, testsFirst: false)
-        let names = hash(ofNamesIn: handle)
-        reply.cacheReaddir = names != nil
-        reply.keepCache = names != nil && names == kept
-        node.keptNames = names
-      }
-      try next(reply)
-    }
-  }
-
-  /// A hash of the names of a listing, in their order; nil where one of them is none.
-  private func hash(ofNamesIn handle: OpenHandle) -> Int? {
-    guard let names = handle.listing.map({ vm[$0] }), let count = names.count else { return nil }
-    var hasher = Hasher()
-    for index in 0..<count {
-      guard let name = vm.listed(in: names, at: index).name else { return nil }
-      hasher.combine(EntryName(borrowing: name))
-    }
-    return hasher.finalize()
   }
 
   func releasedir(_ request: consuming Request, node id: NodeID, file: OpenFile) {
@@ -112,17 +58,12 @@ extension Filesystem {
     guard let node = node(id, for: task) else { return }
     task.note(node, .range(size, offset))
     guard let handle = handles[file.handle] else { return fail(task, Errno(EBADF)) }
-    let isAhead = handle.isListedAhead && node.lastChange <= handle.listedAt
-    handle.isListedAhead = false
-    if offset > 0 || isAhead, handle.listing != nil {
+    if offset > 0, handle.listing != nil {
       return list(Listing(task, node, handle, size, offset, withEntries))
     }
-    // The kernel may have begun to keep other names of this handle: what it has is a mixture then.
-    node.keptNames = nil
     handle.listedAt = changes
     call(task, .readdir, on: node, [object(handle.object)]) { [self] result throws(Errno) in
       try keep(result, in: handle)
-      handle.listingHas = node.listingHabit.begin(attributes: withEntries)
       list(Listing(task, node, handle, size, offset, withEntries))
     }
   }
@@ -226,36 +167,35 @@ extension Filesystem {
     }
     // The kernel is given "." and ".." by the host.
     if name.isDots { return true }
-    let has = listing.handle.listingHas
-    guard listing.withEntries, has.entries, !element.stat.isNil,
-      !(has.testsFirst && next == Filesystem.dots + 1)
-    else {
-      // The buffer looks at the name by itself.
-      do throws(Errno) { return try addName(bytes, to: listing, next: next) } catch {
-        throw misnamed()
-      }
-    }
     guard name.isValid else { throw misnamed() }
-    let parent = listing.node
-    let known = tree.child(of: parent, named: name)
-    // A name that may have gone since the script listed it must not be handed over as one that leads
-    // to a file, and attributes that may have changed are for the kernel to ask for.
-    guard max(parent.lastChange, known?.lastChange ?? 0) <= listing.handle.listedAt else {
-      return try addName(bytes, to: listing, next: next)
-    }
+    guard !element.stat.isNil else { return try addName(bytes, to: listing, next: next) }
     // An accessor of the script's may change the name, or make a node of it.
     let kept = name.kept
     let stat = try results.statLike(element.stat, result(element, listing))
-    let node = tree.child(of: parent, named: kept) ?? tree.add(kept, under: parent)
-    var entry = entry(node, attributes(from: stat, of: node))
-    entry.attributeTimeout = max(entry.attributeTimeout, Filesystem.listingTimeout)
-    entry.entryTimeout = max(entry.entryTimeout, Filesystem.listingTimeout)
-    let fits = kept.withBytes { bytes in
-      Result { () throws(Errno) in
-        try directoryBuffer.addPlus(bytes, entry, next: Int64(next))
+    let parent = listing.node
+    let known = tree.child(of: parent, named: kept)
+    func withName(_ add: (UnsafeRawBufferPointer) throws(Errno) -> Bool) throws(Errno) -> Bool {
+      try kept.withBytes { bytes in Result { () throws(Errno) in try add(bytes) } }.get()
+    }
+    guard listing.withEntries else {
+      let ino = stat.ino ?? known?.id ?? Filesystem.unknownInode
+      return try withName { bytes throws(Errno) in
+        try addName(bytes, ino: ino, type: stat.mode, to: listing, next: next)
       }
     }
-    guard try fits.get() else {
+    // A name that may have gone since the script listed it must not be handed over as one that leads
+    // to a file, and attributes that may have changed are for the kernel to ask for.
+    guard max(parent.lastChange, known?.lastChange ?? 0) <= listing.handle.listedAt else {
+      return try withName { bytes throws(Errno) in try addName(bytes, to: listing, next: next) }
+    }
+    let node = known ?? tree.add(kept, under: parent)
+    var entry = entry(node, attributes(from: stat, of: node))
+    entry.attributeTimeout = max(entry.attributeTimeout, options.listingTimeout)
+    entry.entryTimeout = max(entry.entryTimeout, options.listingTimeout)
+    let fits = try withName { bytes throws(Errno) in
+      try directoryBuffer.addPlus(bytes, entry, next: Int64(next))
+    }
+    guard fits else {
       tree.discardIfUnused(node)
       return false
     }
@@ -285,8 +225,4 @@ extension Filesystem {
 
   /// What a listing says of a name that goes without attributes; 0 would hide it from some programs.
   private static let unknownInode: UInt64 = 0xffff_ffff
-
-  /// How long attributes hold that came with a listing, in seconds, at the least: long enough for
-  /// `ls -l` to use them, also where nothing else is to be cached.
-  private static let listingTimeout = 0.1
 }

@@ -13,7 +13,6 @@ extension Filesystem {
     guard let parent = node(parent, for: task),
       let dentry = borrowedDentry(parent, name, for: task)
     else { return }
-    parent.listingHabit.looked()
     // No more is captured than the host: this is done for every look-up. Only where the kernel is to
     // believe that a name is absent, the name is kept.
     let next: Continuation

@@ -51,12 +51,13 @@ extension Filesystem {
       return .nil
     }
     try vm.define("FUSE", "__notify_poll") { [unowned self] call in
-      if let path = call[0].bytes, let node = tree.node(at: path),
-        let handle = node.pollHandle.take()
-      {
-        let box = PollHandleBox(handle)
-        notifications.post(about: node.id) { _ in box.notify() }
+      guard let path = call[0].bytes, let node = tree.node(at: path) else { return .nil }
+      for handle in node.pollHandles.values {
+        notifications.post(about: node.id) { _ in
+          Filesystem.tolerate { () throws(Errno) in try handle.notify() }
+        }
       }
+      node.pollHandles = [:]
       return .nil
     }
   }
@@ -105,19 +106,5 @@ extension Filesystem {
     do throws(Errno) { try body() } catch {
       // ENOENT, ENOTDIR, ENODEV, ENOTCONN, EBUSY: there is nothing to forget (any more).
     }
-  }
-}
-
-/// Carries a poll handle, which cannot be copied, into a closure that can.
-///
-/// `@unchecked Sendable`: it is taken out once, on the notifier's thread.
-private final class PollHandleBox: @unchecked Sendable {
-  private var handle: PollHandle?
-  init(_ handle: consuming PollHandle) { self.handle = consume handle }
-
-  func notify() {
-    guard let handle = handle.take() else { return }
-    // Nobody waits any more: then nobody needs to be told.
-    do throws(Errno) { try handle.notify() } catch {}
   }
 }

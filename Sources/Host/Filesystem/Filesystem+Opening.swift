@@ -139,12 +139,16 @@ extension Filesystem {
     reply.handle = handles.add(handle)
     reply.keepCache = reply.keepCache || keepsCache(node)
     reply.directIO = opened.directIO ?? false || options.directIO || node.hasUnknownSize
-    if !reply.directIO, opened.directIO == nil, !reply.keepCache, !options.cachesContent {
+    if options.adaptiveCaching, !reply.directIO, opened.directIO == nil, !reply.keepCache,
+      !options.cachesContent
+    {
       handle.reading.isPastCache = isReadPastCache(node, flags)
       reply.directIO = handle.reading.isPastCache || isWrittenPastCache(node, flags)
     }
     // A reload may bring on_flush while the file is open.
-    reply.noFlush = !mayReload && !has(.flush, node) && !writesWhole(node)
+    reply.noFlush =
+      options.adaptiveCaching && !mayReload && !has(.flush, node) && !writesWhole(node)
+      || options.noReadOnlyFlush && flags & O_ACCMODE == O_RDONLY
     node.pinCount += 1
     node.openFiles += 1
     if flags & O_ACCMODE != O_RDONLY { node.openWriters += 1 }
@@ -226,6 +230,7 @@ extension Filesystem {
     if let snapshot = handle.snapshot { vm.release(snapshot) }
     if let listing = handle.listing { vm.release(listing) }
     let node = handle.node
+    node.pollHandles[number] = nil
     node.pinCount -= 1
     node.openFiles -= 1
     if handle.flags & O_ACCMODE == O_RDONLY {

@@ -193,13 +193,15 @@ extension Filesystem {
 
   func poll(
     _ request: consuming Request, node id: NodeID, file: OpenFile, events: UInt32,
-    handle: consuming PollHandle?
+    handle: PollHandle?
   ) {
     let task = begin(.poll, request)
     guard let node = node(id, for: task) else { return }
     task.note(node)
-    // The last one who wants to be told is told for all: the kernel wakes everybody who waits.
-    if let handle { node.pollHandle = consume handle }
+    // The kernel takes such a file to be ready at all times, and asks no more.
+    guard mayReload || isInBackground || definesPoll() else { return fail(task, Errno(ENOSYS)) }
+    // A notification wakes those who wait for one open file.
+    if let handle { node.pollHandles[file.handle] = handle }
     call(
       task, .poll, on: node,
       [.integer(events), object(handles[file.handle]?.object)]
@@ -218,6 +220,18 @@ extension Filesystem {
       }
       self.reply(task) { $0.polled(ready) }
     }
+  }
+
+  /// Whether any class has on_poll. One that comes later is not seen, save where the script may be
+  /// loaded again: to the kernel it is no for ever.
+  private func definesPoll() -> Bool {
+    if let isPollDefined { return isPollDefined }
+    let scope = vm.openScope()
+    defer { vm.closeScope(scope) }
+    let name = interpreter.hookNames[Hook.poll.rawValue].value
+    let isDefined = (try? vm.send(vm[interpreter.fuse], "__defined?", [name]))?.isTruthy ?? true
+    isPollDefined = isDefined
+    return isDefined
   }
 
   func bmap(

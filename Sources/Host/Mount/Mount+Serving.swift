@@ -79,8 +79,10 @@ extension Mount {
   /// Tells those who wait for it that the mount is live.
   private func becomeLive(_ daemon: inout Background?, _ device: String?) {
     lifecycle.enter(.live)
-    let limit = filesystem.options.connection.maxReadahead
-    if let device { ReadAhead.raise(device: device, limit: limit) }
+    let options = filesystem.options
+    if let device, options.adaptiveCaching {
+      ReadAhead.raise(device: device, limit: options.connection.maxReadahead)
+    }
     if let point { configuration.onLive?(point) }
     if let entered = daemon.take() { entered.leave(status: 0) }
   }

@@ -92,6 +92,7 @@ final class Mount {
         throw error
       }
       lifecycle.isInBackground = true
+      filesystem.isInBackground = true
     }
     waiter.startWhenNeeded()
     watch?.serve()

@@ -29,15 +29,21 @@ struct Options {
   var usesInodes = false
   /// The user wants content to be cached beyond what the kernel does by itself.
   var cachesContent = false
+  var noReadOnlyFlush = false
+  /// Whether the host caches by what it sees of the use of a file (Docs/caching.md); else all is as
+  /// libfuse has it.
+  var adaptiveCaching = true
+  /// How long attributes hold that came with a listing, in seconds, at the least: long enough for
+  /// `ls -l` to use them, also where nothing else is to be cached.
+  var listingTimeout: Double { adaptiveCaching ? 0.1 : 0 }
+  private var autoInvalidateData: Bool?
 
   init() {
-    // Scripts rely on being told of a truncation, also by open(2); and a getattr before each read
-    // costs more than it finds, because opening a file drops what was cached.
+    // Scripts rely on being told of a truncation, also by open(2).
     connection.atomicTruncate = false
-    connection.autoInvalidateData = false
     // Otherwise the kernel asks for the attribute security.capability before each write.
     connection.handleKillPrivileges = true
-    connection.readdirplus = .yes
+    connection.readdirplus = .auto
     // What the host lets past the cache by itself has to be like any other file.
     connection.mapsDirectIO = true
   }
@@ -60,7 +66,9 @@ struct Options {
       case "read_only": if value.isTruthy { try mount.add("ro") }
       case "allow_other", "allow_root", "default_permissions":
         if value.isTruthy { try mount.add(name) }
-      case "auto_inval_data": connection.autoInvalidateData = value.isTruthy
+      case "adaptive_caching":
+        try mount.add(value.isTruthy ? "adaptive_caching" : "no_adaptive_caching")
+      case "auto_inval_data": autoInvalidateData = value.isTruthy
       case "writeback_cache": connection.writebackCache = value.isTruthy
       case "readdirplus":
         connection.readdirplus = value.symbol != nil ? .auto : value.isTruthy ? .yes : .no
@@ -107,6 +115,10 @@ struct Options {
     autoCache = mount.autoCache ?? false
     directIO = mount.directIO ?? false
     usesInodes = mount.useInodes ?? false
+    noReadOnlyFlush = mount.noReadOnlyFlush ?? false
+    adaptiveCaching = mount.adaptiveCaching ?? true
+    // A getattr before each read costs more than it finds, because opening a file drops what was cached.
+    connection.autoInvalidateData = autoInvalidateData ?? !adaptiveCaching
     mount.apply(to: &connection)
     cachesContent = kernelCache || autoCache || connection.writebackCache
   }

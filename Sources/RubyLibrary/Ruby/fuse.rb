@@ -11,7 +11,8 @@ module FUSE
     :program_name, :path, :fsname, :subtype, :uid, :gid, :umask, :allow_other, :allow_root,
     :read_only, :default_permissions, :multithread, :daemonize, :extra_fuse_options, :attr_timeout,
     :entry_timeout, :negative_timeout, :kernel_cache, :auto_cache, :auto_inval_data, :direct_io,
-    :writeback_cache, :readdirplus, :use_ino, :max_threads, :max_read, :max_write, :max_readahead
+    :writeback_cache, :adaptive_caching, :readdirplus, :use_ino, :max_threads, :max_read, :max_write,
+    :max_readahead
   ]
 
   # A stat-like that is ready made; any object or Hash with some of these will do as well. What is
@@ -117,6 +118,13 @@ module FUSE
 
     def help
       __help
+    end
+
+    # Whether any class or module has a method of that name.
+    def __defined?(name)
+      found = false
+      ObjectSpace.each_object(Module) { |owner| found ||= owner.method_defined?(name) }
+      found
     end
 
     # Whether klass.new accepts a path, as far as can be told; a `new` of its own is taken to.

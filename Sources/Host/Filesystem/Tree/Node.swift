@@ -37,9 +37,6 @@ final class Node {
   /// The script gave no size, so reads go past the kernel's cache, and the size is found by reading.
   var hasUnknownSize = false
   var measuredSize: Int64?
-  /// For a directory: how it is used, and a hash of the names that the kernel may have of it.
-  var listingHabit = ListingHabit()
-  var keptNames: Int?
   /// When it, or a name in it, last changed, as `Filesystem.changes` counts: what was said of it before does
   /// not hold any more.
   var lastChange: UInt64 = 0
@@ -54,8 +51,8 @@ final class Node {
   /// The content that is being written, for a class with on_write_all; and what is being handed over.
   var pending: PendingContent?
   var handingOver: [UInt8]?
-  /// Who wants to be told when the file becomes ready (FUSE.notify_poll).
-  var pollHandle: PollHandle?
+  /// Which open files are waited for, by their numbers (FUSE.notify_poll).
+  var pollHandles: [UInt64: PollHandle] = [:]
 
   init(id: NodeID, generation: UInt64) {
     self.id = id

@@ -23,11 +23,6 @@ final class OpenHandle {
   var listing: VM.Root?
   /// How many changes there had been by then, as `Filesystem.changes` counts.
   var listedAt: UInt64 = 0
-  /// It was listed when it was opened, and the kernel has not asked since.
-  var isListedAhead = false
-  /// Whether that listing goes with attributes, and whether its first name goes without.
-  var listingHas = (entries: true, testsFirst: false)
-
   init(node: Node, flags: Int32, object: VM.Root?) {
     self.node = node
     self.flags = flags
