@@ -35,6 +35,15 @@ public enum Received: Sendable {
   case ended
 }
 
+/// Where a filesystem was mounted, and its number, which no other live mount has.
+public struct MountedPlace: Sendable {
+  /// The mount point, with no symbolic links in it.
+  public let path: String
+  let device: String?
+  /// Whether the mount is still there, and nothing over it.
+  public var isOurs: Bool { device == nil || MountTable.last(at: path)?.device == device }
+}
+
 /// A filesystem's connection with the kernel: libfuse's low-level session.
 ///
 /// It keeps its operations alive; operations that know their session should do so weakly.
@@ -51,15 +60,8 @@ public final class Session {
   private(set) var isSocket = false
   /// Whether the connection was closed without libfuse, whose descriptor stands for nothing then.
   private var isDisconnected = false
-  private var place: Place?
-
-  /// Where the filesystem was mounted, and the mount's number, which no other live mount has.
-  private struct Place {
-    let path: String
-    let device: String?
-    /// Whether the mount is still there, and nothing over it.
-    var isOurs: Bool { device == nil || MountTable.last(at: path)?.device == device }
-  }
+  /// Where the filesystem is mounted by this session; nil before the mount and after the unmount.
+  public private(set) var place: MountedPlace?
 
   /// What was agreed on with the kernel; nil until its first request has been processed.
   public private(set) var connection: Connection?
@@ -125,7 +127,7 @@ public final class Session {
       return fuse_session_mount(raw, path)
     }
     guard status == 0 else { throw MountError(text: text, errno: .last) }
-    place = Place(path: resolved, device: MountTable.last(at: resolved)?.device)
+    place = MountedPlace(path: resolved, device: MountTable.last(at: resolved)?.device)
     LineWriter.standardError.write(Printable.lines(text))
     do { try connect(to: fuse_session_fd(raw)) } catch {
       unmount()

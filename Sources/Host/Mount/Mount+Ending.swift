@@ -69,21 +69,21 @@ extension Mount {
 
   /// Unmounts as umount(8) does, serving meanwhile; where files are open, lazily, saying so.
   private func unmountCleanly(_ session: Session) {
-    guard let point else { return }
+    guard let place = session.place else { return }
     let result = Atomic1(-1)
     var thread = pthread_t()
     guard
       startThread(
         isDetached: false, thread: &thread,
         {
-          result.store(MountPoint.unmount(point))
+          result.store(MountPoint.unmount(place))
           Wakeup.wake()
         }) == 0
     else { return }
     pump(session, until: .max) { result.load() >= 0 || session.hasEnded }
     pthread_join(thread, nil)
     if result.load() == EBUSY {
-      reporter.say("\(point) is in use: unmounted lazily, files open there are lost")
+      reporter.say("\(place.path) is in use: unmounted lazily, files open there are lost")
     }
   }
 

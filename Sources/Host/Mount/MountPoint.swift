@@ -103,19 +103,23 @@ struct MountPoint {
   ///
   /// A file may be pinned for no more than a moment: by a child of whoever has closed it, for one, that is
   /// about to execute another program.
-  static func unmount(_ path: String) -> Int32 {
+  ///
+  /// What else is mounted there stays.
+  static func unmount(_ place: MountedPlace) -> Int32 {
     for _ in 0..<attempts {
-      let number = tryToUnmount(path)
+      let number = tryToUnmount(place)
       if number != EBUSY { return number }
       usleep(pause)
     }
-    return tryToUnmount(path)
+    return tryToUnmount(place)
   }
   /// How often that is tried again, and after how many microseconds.
   private static let attempts = 10
   private static let pause: UInt32 = 30_000
 
-  private static func tryToUnmount(_ path: String) -> Int32 {
+  private static func tryToUnmount(_ place: MountedPlace) -> Int32 {
+    guard place.isOurs else { return 0 }
+    let path = place.path
     if umount2(RawText.cString(path), 0) == 0 { return 0 }
     let number = errno
     if number != EPERM { return number }
