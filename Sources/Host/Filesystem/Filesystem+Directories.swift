@@ -156,6 +156,9 @@ extension Filesystem {
   /// Adds one element of what on_readdir answered, a name or [name, stat]; false where it does not fit
   /// any more.
   private func add(_ element: Listed, next: Int, to listing: inout Listing) throws(Errno) -> Bool {
+    // What is held for each name must not add up.
+    let scope = vm.openScope()
+    defer { vm.closeScope(scope) }
     guard let bytes = element.name else {
       throw results.wrong(result(element, listing), element.value, ResultKind.names.expectation)
     }
