@@ -47,7 +47,7 @@ import Testing
   func theStatusBecomesTheErrno(_ status: Int, _ number: Int32) throws {
     let server = try server()
     try withMount(.example("webhook.rb"), arguments: [server.url("/\(status)")]) { mount in
-      let echo = try mount.sh("/bin/echo hello > notify")
+      let echo = try mount.sh("bash -c '/bin/echo hello > notify'")
       #expect(echo.status == 1)
       #expect(echo.errors == "/bin/echo: write error: \(SystemError(number))\n")
       try #expect(mount.read("answer") == "\(status) Answer\nbody\n")

@@ -61,7 +61,7 @@ import Testing
       try #expect(file.write("no") == 2)
       #expect(throws: SystemError(EDQUOT)) { try file.close() }
       // A shell's own echo cannot tell: the shell closes the file with dup2(2), which forgets errors.
-      let echo = try mount.sh("/bin/echo hi > refused")
+      let echo = try mount.sh("bash -c '/bin/echo hi > refused'")
       #expect(echo.status == 1)
       #expect(echo.errors.contains("quota"), "\(echo)")
       try #expect(mount.read("refused") == "old\n")
@@ -118,15 +118,14 @@ import Testing
     }
   }
 
-  @Test func whatFollowsAFlushIsHandedOverAgain() throws {
+  @Test func aCopyThatIsClosedEndsNothing() throws {
     try withMount(.source(Self.whole)) { mount in
       let file = try mount.open("file", O_WRONLY | O_TRUNC)
       try file.write("one ")
       close(dup(file.descriptor))
-      expect(mount, [#"/file "one ""#])
       try file.write("two")
       try file.close()
-      expect(mount, [#"/file "one ""#, #"/file "one two""#])
+      expect(mount, [#"/file "one two""#])
     }
   }
 

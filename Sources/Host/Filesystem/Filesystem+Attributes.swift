@@ -48,6 +48,7 @@ extension Filesystem {
     // The script no longer knows a file that was unlinked but is still open.
     guard !node.isLinked, var last = node.attributes else { return nil }
     last.nlink = 0
+    if let size = pendingSize(of: node, through: nil) { last.size = size }
     return last
   }
 
@@ -57,7 +58,7 @@ extension Filesystem {
     let task = begin(.setattr, request)
     guard let node = node(id, for: task) else { return }
     task.note(node, .changes(changes))
-    let object = handle.flatMap { handles[$0] }?.object
+    let handle = handle.flatMap { handles[$0] }
     var changes = changes
     // chown(2) with -1 for both, or fallocate(2) of a file that loses its privileges by it: the owner
     // stays, and what goes with a change of owner is done.
@@ -65,7 +66,7 @@ extension Filesystem {
     if changes.mode == nil, changes.clearsSetID || changes.uid != nil || changes.gid != nil {
       changes.mode = modeWithoutPrivileges(of: node)
     }
-    change(node, changes, object, in: task)
+    change(node, changes, handle, in: task)
   }
 
   /// The permission bits that are left of a file when it is written to by somebody who may not keep
@@ -84,12 +85,12 @@ extension Filesystem {
 
   /// Carries out what is left of a setattr, one hook after the other, and tells the outcome.
   private func change(
-    _ node: Node, _ changes: AttributeChanges, _ object: VM.Root?, in task: ScriptTask
+    _ node: Node, _ changes: AttributeChanges, _ handle: OpenHandle?, in task: ScriptTask
   ) {
     var rest = changes
-    let next: Done = { [self] () throws(Errno) in change(node, rest, object, in: task) }
+    let next: Done = { [self] () throws(Errno) in change(node, rest, handle, in: task) }
     if let size = rest.size.take() {
-      truncate(node, to: size, object, in: task, next: next)
+      truncate(node, to: size, handle, in: task, next: next)
     } else if rest.uid != nil || rest.gid != nil {
       let (uid, gid) = (rest.uid.take(), rest.gid.take())
       chown(node, uid, gid, in: task, next: next)
@@ -104,23 +105,15 @@ extension Filesystem {
   }
 
   private func truncate(
-    _ node: Node, to size: Int64, _ object: VM.Root?, in task: ScriptTask,
+    _ node: Node, to size: Int64, _ handle: OpenHandle?, in task: ScriptTask,
     next: @escaping Done
   ) {
-    call(task, .truncate, on: node, [.integer(size), self.object(object)]) {
+    call(task, .truncate, on: node, [.integer(size), self.object(handle?.object)]) {
       [self] result throws(Errno) in
       try results.accept(result)
       changed(node)
       guard writesWhole(node) else { return try next() }
-      try pending(of: node, keeping: size > 0, in: task) { [self] () throws(Errno) in
-        guard let size = Int(exactly: size), size <= Filesystem.largestPending else {
-          throw Errno(EFBIG)
-        }
-        node.pending?.truncate(to: size)
-        // truncate(2) on a file that nobody writes to: there will be no flush.
-        guard node.openWriters == 0 else { return try next() }
-        handOver(node, nil, in: task, next: next)
-      }
+      try truncateWhole(node, to: size, handle, in: task, next: next)
     }
   }
 
@@ -230,8 +223,9 @@ extension Filesystem {
     attributes.uid = options.uid ?? stat.uid ?? owner.uid
     attributes.gid = options.gid ?? stat.gid ?? owner.gid
     attributes.rdev = stat.rdev ?? 0
-    let size = node.pending.map { Int64($0.content.count) } ?? stat.size
-    // Also while a pending has a size: who opens the file next finds it handed over.
+    node.scriptSize = stat.size
+    let size = pendingSize(of: node, through: nil) ?? stat.size
+    // Also while what is written has a size: who opens the file next finds it handed over.
     node.hasUnknownSize = stat.isRegular && stat.size == nil
     attributes.size = size ?? node.measuredSize ?? 0
     attributes.blocks = stat.blocks ?? (attributes.size + 511) / 512

@@ -39,7 +39,7 @@ extension Filesystem {
       }
       self.read(task, node, Int(rest), offset, handle)
     }
-    let isCutAnyway = node.pending != nil || handle.snapshot != nil && offset > 0
+    let isCutAnyway = !handle.pending.isEmpty || handle.snapshot != nil && offset > 0
     if isCutAnyway || Int64(size) <= (node.attributes?.size ?? 0) - offset {
       return self.read(task, node, size, offset, handle)
     }
@@ -55,12 +55,7 @@ extension Filesystem {
   private func read(
     _ task: ScriptTask, _ node: Node, _ size: Int, _ offset: Int64, _ handle: OpenHandle?
   ) {
-    if let pending = node.pending {
-      // Somebody is writing the whole content anew: that is what there is to read.
-      return pending.content.withUnsafeBytes { content in
-        reply(task, with: cut(content, size, offset))
-      }
-    }
+    if let handle, !handle.pending.isEmpty { return readPending(task, handle, size, offset) }
     task.range = (offset, size)
     // No more is captured than the host, here and in write.
     call(
@@ -80,7 +75,7 @@ extension Filesystem {
     self.reply(task, with: bytes)
   }
 
-  private func reply(_ task: ScriptTask, with bytes: UnsafeRawBufferPointer) {
+  func reply(_ task: ScriptTask, with bytes: UnsafeRawBufferPointer) {
     if task.readSince > 0 { handles[task.file.handle]?.reading.end(task.readSince) }
     reply(task, result: .success(bytes.count)) { $0.bytes(bytes) }
   }
@@ -89,7 +84,7 @@ extension Filesystem {
     reply(task, result: .success(count)) { $0.written(count) }
   }
 
-  private func cut(
+  func cut(
     _ content: UnsafeRawBufferPointer, _ size: Int, _ offset: Int64
   ) -> UnsafeRawBufferPointer {
     let start = min(Int(clamping: max(offset, 0)), content.count)
@@ -152,8 +147,9 @@ extension Filesystem {
       handle.largestPiece = max(handle.largestPiece, total)
     }
     if writesWhole(node) {
-      // Where the end is, the pending knows better than the kernel, which may remember another size.
-      return writePending(task, node, data, file.flags & O_APPEND == 0 ? offset : nil)
+      guard let handle else { return fail(task, Errno(EBADF)) }
+      // Where the end is, what was written knows better than the kernel, which may remember another size.
+      return write(data, at: file.flags & O_APPEND == 0 ? offset : nil, handle, task)
     }
     task.file = file
     task.range = (offset, total)
@@ -176,94 +172,6 @@ extension Filesystem {
       try results.accept(result)
       node.attributes?.mode = mode
       self.reply(task, written: count)
-    }
-  }
-
-  // MARK: Content as a whole
-
-  /// The largest content that is gathered for on_write_all, in bytes.
-  static let largestPending = 1 << 30
-
-  /// Whether writes to the file are gathered for on_write_all.
-  func writesWhole(_ node: Node) -> Bool { !has(.write, node) && has(.writeAll, node) }
-
-  /// Writes to the pending, which is made where there is none; at its end where there is no offset.
-  private func writePending(
-    _ task: ScriptTask, _ node: Node, _ data: UnsafeRawBufferPointer, _ offset: Int64?
-  ) {
-    let total = data.count
-    let writer = task.context.pid
-    func write(_ data: UnsafeRawBufferPointer) throws(Errno) {
-      let start = offset.map { Int(clamping: $0) } ?? node.pending?.content.count ?? 0
-      guard start >= 0, start <= Filesystem.largestPending - total else { throw Errno(EFBIG) }
-      node.pending?.write(data, at: start, by: writer)
-      changed(node)
-      reply(task, written: total)
-    }
-    do throws(Errno) {
-      if node.pending != nil { return try write(data) }
-      // The request's buffer is gone once the hook that is asked for the old content waits.
-      let copy = [UInt8](data)
-      try pending(of: node, keeping: true, in: task) { () throws(Errno) in
-        // withUnsafeBytes of an Array forgets what type is thrown.
-        try copy.withUnsafeBytes { bytes in
-          Result { () throws(Errno) in try write(bytes) }
-        }.get()
-      }
-    } catch {
-      fail(task, error)
-    }
-  }
-
-  /// Sees to it that the node has a pending: what on_read_all has, or nothing.
-  func pending(
-    of node: Node, keeping: Bool, in task: ScriptTask, next: @escaping Done
-  ) throws(Errno) {
-    if node.pending != nil { return try next() }
-    guard keeping, has(.readAll, node) else {
-      node.pending = PendingContent(content: node.handingOver ?? [])
-      if !keeping { node.pending?.content = [] }
-      return try next()
-    }
-    if let content = node.handingOver {
-      node.pending = PendingContent(content: content)
-      return try next()
-    }
-    call(task, .readAll, on: node, [.value(.nil)]) { [self] result throws(Errno) in
-      let content: [UInt8]
-      do throws(Errno) { content = [UInt8](try results.bytes(of: result)) } catch {
-        // Something that can be written but not read begins empty.
-        guard error.rawValue == ENOENT else { throw error }
-        content = []
-      }
-      if node.pending == nil { node.pending = PendingContent(content: content) }
-      try next()
-    }
-  }
-
-  /// Hands a pending over to on_write_all, once.
-  ///
-  /// Where the script refuses it, the task fails with its errno, unless `orElse` goes on instead.
-  func handOver(
-    _ node: Node, _ object: VM.Root?, in task: ScriptTask,
-    orElse: Done? = nil, next: @escaping Done
-  ) {
-    guard let pending = node.pending.take() else {
-      do throws(Errno) { try next() } catch { fail(task, error) }
-      return
-    }
-    node.handingOver = pending.content
-    pending.content.withUnsafeBytes { content in
-      call(task, .writeAll, on: node, [.bytes(content), self.object(object)]) {
-        [self] result throws(Errno) in
-        node.handingOver = nil
-        do throws(Errno) { try results.accept(result) } catch {
-          guard let orElse else { throw error }
-          return try orElse()
-        }
-        changed(node)
-        try next()
-      }
     }
   }
 }

@@ -117,7 +117,6 @@ extension Filesystem {
     while let next = rest.popLast() {
       guard next.openFiles == 0 else { continue }
       interpreter.dropInstance(of: next)
-      next.pending = nil
       next.attributes = nil
       if next !== node { done.append(next) }
       rest += next.children.values

@@ -134,7 +134,8 @@ extension Filesystem {
         throw results.errno(of: error, in: result.hook.name, node: node)
       }
     }
-    let handle = OpenHandle(node: node, flags: flags, object: object)
+    let handle = OpenHandle(
+      node: node, flags: flags, object: object, opener: result.task.context.pid)
     var reply = opened.reply
     reply.handle = handles.add(handle)
     reply.keepCache = reply.keepCache || keepsCache(node)
@@ -151,7 +152,7 @@ extension Filesystem {
       || options.noReadOnlyFlush && flags & O_ACCMODE == O_RDONLY
     node.pinCount += 1
     node.openFiles += 1
-    if flags & O_ACCMODE != O_RDONLY { node.openWriters += 1 }
+    if handle.mayWrite { node.writers.append(handle) }
     return reply
   }
 
@@ -190,14 +191,10 @@ extension Filesystem {
     let handle = handles[file.handle]
     let object = handle?.object
     func flush() { act(task, .flush, on: node, [self.object(object)]) }
-    if let handle, handle.flags & O_ACCMODE != O_RDONLY, let pending = node.pending,
-      pending.isWritten,
-      !ThreadGroup.differ(pending.writer, task.context.pid)
-    {
-      handOver(node, object, in: task) { () throws(Errno) in flush() }
-    } else {
-      flush()
-    }
+    guard let handle, !handle.pending.isEmpty, node.isLinked,
+      Closing.isLast(of: handle, by: task.context.pid, inode: node.attributes?.ino ?? node.id)
+    else { return flush() }
+    handOver(handle, in: task) { () throws(Errno) in flush() }
   }
 
   func release(_ request: consuming Request, node id: NodeID, file: OpenFile) {
@@ -213,14 +210,13 @@ extension Filesystem {
         succeed(task)
       }
     }
-    // Truncated and never written, or written through a mapping after the last flush.
-    if node.openWriters == 1, node.pending?.isChanged == true, let handle = handles[number],
-      handle.flags & O_ACCMODE != O_RDONLY
-    {
-      handOver(node, object, in: task, orElse: closing, next: closing)
-    } else {
+    // Its opener was gone before the last process that held it, or it was written to through a mapping
+    // after the last flush.
+    guard let handle = handles[number], !handle.pending.isEmpty, node.isLinked else {
       do throws(Errno) { try closing() } catch { fail(task, error) }
+      return
     }
+    handOver(handle, in: task, orElse: closing, next: closing)
   }
 
   /// Lets go of an open handle, and of a file that only it kept.
@@ -239,8 +235,7 @@ extension Filesystem {
     if handle.largestPiece > 0 {
       node.isWrittenInPages = handle.largestPiece <= Filesystem.pageSize
     }
-    if handle.flags & O_ACCMODE != O_RDONLY { node.openWriters -= 1 }
-    if node.openWriters == 0, node.pending?.isChanged == false { node.pending = nil }
+    node.writers.removeAll { $0 === handle }
     release(node)
   }
 

@@ -138,7 +138,6 @@ final class Filesystem: Operations {
   func releaseEverything() {
     for node in tree.all {
       interpreter.dropInstance(of: node)
-      node.pending = nil
     }
     tree.removeAll()
     handles.removeAll()

@@ -27,6 +27,8 @@ struct Options {
   var autoCache = false
   var directIO = false
   var usesInodes = false
+  /// The largest content that is gathered for on_write_all, in bytes.
+  var largestContent = 256 << 20
   /// The user wants content to be cached beyond what the kernel does by itself.
   var cachesContent = false
   var noReadOnlyFlush = false
@@ -75,6 +77,9 @@ struct Options {
       case "umask":
         guard let mask = value.integer else { throw bad(name, "an Integer such as 022") }
         try mount.add("umask=" + String(mask, radix: 8))
+      case "max_content":
+        guard let size = value.integer, size >= 0 else { throw bad(name, "a number of bytes") }
+        largestContent = size
       case "kernel_cache", "direct_io", "use_ino":
         if value.isTruthy { try mount.add(name) }
       case "auto_cache": try mount.add(value.isTruthy ? "auto_cache" : "noauto_cache")

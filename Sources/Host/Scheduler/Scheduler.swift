@@ -69,6 +69,7 @@ final class Scheduler {
     task.next = nil
     task.node = nil
     task.request = nil
+    if task.whenOver != nil { task.endBusiness() }
     if task.record != nil { task.record = nil }
     task.unpinAll(in: tree)
     liveTasks -= 1
@@ -79,6 +80,7 @@ final class Scheduler {
   func abandon(_ task: ScriptTask) {
     task.next = nil
     task.request = nil
+    task.whenOver = nil
     liveTasks -= 1
     if let fiber = task.fiber.take() { vm.release(fiber) }
   }

@@ -45,6 +45,8 @@ final class ScriptTask {
   var hook = Hook.getattr
   unowned(unsafe) var node: Node?
   var next: Continuation?
+  /// Called once when the task ends, or is through with what this is for.
+  var whenOver: (() -> Void)?
   /// The call makes the instance too, whose hook it is.
   var isFirstCall = false
 
@@ -87,6 +89,9 @@ final class ScriptTask {
     isBegunByScript = false
     isFirstCall = false
   }
+
+  /// Calls `whenOver`, once.
+  func endBusiness() { if let whenOver = whenOver.take() { whenOver() } }
 
   /// Keeps a node in the tree while the task lasts.
   func pin(_ node: Node) {

@@ -12,7 +12,7 @@ module FUSE
     :read_only, :default_permissions, :multithread, :daemonize, :extra_fuse_options, :attr_timeout,
     :entry_timeout, :negative_timeout, :kernel_cache, :auto_cache, :auto_inval_data, :direct_io,
     :writeback_cache, :adaptive_caching, :readdirplus, :use_ino, :max_threads, :max_read, :max_write,
-    :max_readahead
+    :max_readahead, :max_content
   ]
 
   # A stat-like that is ready made; any object or Hash with some of these will do as well. What is

@@ -10,7 +10,7 @@ package enum Hook: Int, CaseIterable, Sendable {
   case getattr, access, readlink, opendir, readdir, releasedir, fsyncdir
   case mknod, mkdir, symlink, create, unlink, rmdir, rename, link
   case chmod, chown, truncate, utimens
-  case open, read, readAll, write, writeAll, flush, release, fsync
+  case open, read, readAll, write, writeAll, append, flush, release, fsync
   case statfs, setxattr, getxattr, listxattr, removexattr
   case lock, flock, fallocate, lseek, copyFileRange, ioctl, poll, bmap
 
@@ -74,6 +74,7 @@ package enum Hook: Int, CaseIterable, Sendable {
     Row(.readAll, "on_read_all", "handle", .bytes, .fails(ENOSYS)),
     Row(.write, "on_write", "data offset handle", .count, .isAnswered),
     Row(.writeAll, "on_write_all", "data handle", .act, .fails(ENOSYS)),
+    Row(.append, "on_append", "data handle", .act, .isAnswered),
     Row(.flush, "on_flush", "handle", .act, .succeeds),
     Row(.release, "on_release", "handle", .act, .succeeds),
     Row(.fsync, "on_fsync", "datasync handle", .act, .succeeds),

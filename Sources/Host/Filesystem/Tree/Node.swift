@@ -22,9 +22,9 @@ final class Node {
   var lookupCount: UInt64 = 0
   /// How many tasks and open files are at work on it.
   var pinCount = 0
-  /// How many of those are open files, and of these, how many may write.
+  /// How many of those are open files, and those of them through which may be written, oldest first.
   var openFiles = 0
-  var openWriters = 0
+  var writers: [OpenHandle] = []
 
   /// The script's object for it.
   var instance: VM.Root?
@@ -32,6 +32,8 @@ final class Node {
   /// on the monotonic clock.
   var attributes: Attributes?
   var attributesExpire: UInt64 = 0
+  /// The size that the script last said; nil where it said none.
+  var scriptSize: Int64?
   /// The inode number under which the tree knows it, on mounts with use_ino.
   var shownInode: UInt64?
   /// The script gave no size, so reads go past the kernel's cache, and the size is found by reading.
@@ -48,9 +50,9 @@ final class Node {
   var isWrittenInPages = false
   /// The size and time of change of what the kernel has cached, for auto_cache.
   var cachedAt: (size: Int64, mtime: Timestamp)?
-  /// The content that is being written, for a class with on_write_all; and what is being handed over.
-  var pending: PendingContent?
-  var handingOver: [UInt8]?
+  /// How many contents are being handed over to on_write_all, and what waits for the end of that.
+  var handOvers = 0
+  var afterHandOver: [() -> Void] = []
   /// Which open files are waited for, by their numbers (FUSE.notify_poll).
   var pollHandles: [UInt64: PollHandle] = [:]
 
