@@ -34,7 +34,7 @@ extern int memfd_create(const char *_Nonnull name, unsigned int flags);
 
 /*
  * The operations that came after 3.14. Where the installed libfuse has no such field the callback
- * stays out of the table, and the kernel is answered ENOSYS as before.
+ * stays out of the table, and the kernel gets ENOSYS as before.
  */
 struct cfuse_newer_operations {
   void (*_Nullable tmpfile)(fuse_req_t _Nonnull request, fuse_ino_t parent, mode_t mode,

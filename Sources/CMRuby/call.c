@@ -108,7 +108,7 @@ static struct cmr_shape *shape_slot(cmr_vm *vm, const struct RClass *klass) {
 }
 
 // Finds out which members of a Struct are read by its own accessors, and where their values stand.
-// An instance has its values as an Array has its elements; what an accessor answers for this object
+// An instance has its values as an Array has its elements; what an accessor returns for this object
 // is the proof.
 static void find_plain(mrb_state *mrb, const struct members *members, struct cmr_shape *shape) {
   mrb_value object = cmr_unwrap(members->object);

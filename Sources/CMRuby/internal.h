@@ -51,7 +51,7 @@ struct cmr_vm {
   cmr_release release;
   mrb_sym new; // the name of Class#new
   const struct RProc *class_new; // what that is as long as no script has its own
-  // What the fiber that runs has said of its turn: that it is over, that it ends with an exception, and
+  // What the fiber that runs has said of its call: that it is over, that it ends with an exception, and
   // what was in its first parameter then.
   struct cmr_stretch {
     bool rested, raised;

@@ -1,9 +1,9 @@
-// Turns: fibers that call a method again and again, and may wait in the middle of it.
+// Fibers that call a method again and again, and may wait in the middle of it.
 //
 // Invariants: no exception leaves a fiber (its source rescues all; what comes out all the same ends the
 // fiber, not the process). A fiber is resumed from Ruby, never from C: `drive` is the source that does it.
 // mruby takes a fiber that C resumed for one that has ended as soon as it comes to a method without a
-// class, or a block is left through a C function, and forgets the variables of whoever resumed it.
+// class, or a block is left through a C function, and forgets the variables of the fiber that resumed it.
 // A fiber of the host's is resumed by the host alone, and is at rest, waits, or is given up.
 
 #include "internal.h"
@@ -82,7 +82,7 @@ static mrb_value lost_fiber(mrb_state *mrb, void *data) {
 }
 
 static cmr_turn run_turn(cmr_vm *vm, mrb_protect_error_func *body, struct turn *turn) {
-  // A turn may run inside another one.
+  // A stretch may run inside another one.
   struct cmr_stretch outer = vm->stretch;
   vm->stretch = (struct cmr_stretch){.made = mrb_nil_value()};
   cmr_result result = cmr_guard(vm, body, turn);
@@ -129,7 +129,7 @@ static const struct RProc *body_that_calls(mrb_state *mrb) {
   const struct RProc *body = context->cibase->proc;
   bool is_body = is_hosts(context->fib) && context->ci == context->cibase + 1 && context->ci->cci == 0;
   if (!is_body || !body || MRB_PROC_CFUNC_P(body)) {
-    mrb_raise(mrb, E_FIBER_ERROR, "only a fiber of the host's ends a turn");
+    mrb_raise(mrb, E_FIBER_ERROR, "only a fiber of the host's ends a call");
   }
   return body;
 }
@@ -149,7 +149,7 @@ static mrb_value rest(mrb_state *mrb, mrb_value self) {
   return mrb_fiber_yield(mrb, 1, &result);
 }
 
-// Says that what a turn ends with is an exception, and answers it.
+// Says that what a call ends with is an exception, and returns it.
 static mrb_value raised(mrb_state *mrb, mrb_value self) {
   (void)self;
   body_that_calls(mrb);
@@ -157,7 +157,7 @@ static mrb_value raised(mrb_state *mrb, mrb_value self) {
   return mrb_get_arg1(mrb);
 }
 
-// Resumes the fiber whose turn it is.
+// Resumes the fiber that is to go on.
 static mrb_value go(mrb_state *mrb, mrb_value self) {
   (void)self;
   cmr_vm *vm = mrb->ud;
@@ -251,7 +251,7 @@ void cmr_prepare_turns(cmr_vm *vm) {
 cmr_value cmr_turns(const cmr_vm *vm) { return cmr_wrap(vm->turns); }
 cmr_value cmr_parked(const cmr_vm *vm) { return cmr_wrap(vm->parked); }
 
-// MARK: Who runs
+// MARK: Which fiber runs
 
 bool cmr_can_park(const cmr_vm *vm, cmr_value fiber) {
   mrb_value root = cmr_unwrap(fiber);

@@ -15,7 +15,7 @@ package enum JSONFault: Error, Equatable {
 
 /// Reads JSON texts, one after the other, into a tape. simdjson.
 ///
-/// @unchecked: it belongs to one thread at a time, and whoever hands it on lets go of it.
+/// @unchecked: it belongs to one thread at a time, which lets go of it when it hands it on.
 package final class JSONParser: @unchecked Sendable {
   /// How deep a text may be nested where no bound is given.
   package static let deepest = 1_000_000

@@ -1,6 +1,6 @@
-/// The final answer to one request; answers before it (1xx, followed redirects) are not kept.
+/// The final response to one request; responses before it (1xx, followed redirects) are not kept.
 package struct HTTPResponse: Sendable, Equatable {
-  /// The protocol version of the answer, such as (1, 1).
+  /// The protocol version of the response, such as (1, 1).
   package var version: (major: Int, minor: Int)
 
   /// The status code.
@@ -31,13 +31,13 @@ package struct HTTPResponse: Sendable, Equatable {
     self.body = body
   }
 
-  /// Two answers are equal when all their bytes are.
+  /// Two responses are equal when all their bytes are.
   package static func == (one: Self, other: Self) -> Bool {
     one.headers == other.headers && one.body == other.body
   }
 }
 
-/// Why a request came to no answer.
+/// Why a request came to no response.
 package struct HTTPFailure: Error, Equatable {
   /// libcurl's code. libcurl-errors(3).
   package var code: Int32

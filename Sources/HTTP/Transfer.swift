@@ -18,7 +18,7 @@ final class Transfer {
   private var maximumHeaderBytes = 0
   var headerList: UnsafeMutablePointer<curl_slist>?
 
-  /// The header block of the newest answer.
+  /// The header block of the newest response.
   private(set) var head: [UInt8] = []
   private var headIsComplete = false
   private var headLines = 0

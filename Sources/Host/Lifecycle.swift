@@ -12,7 +12,7 @@ final class Lifecycle {
     case starting
     /// `on_init` is through, and everything is served.
     case serving
-    /// Those who wait for the mount were told.
+    /// Those that wait for the mount were told.
     case live
     /// The mount ends; what still waits is told so.
     case ending
@@ -34,7 +34,7 @@ final class Lifecycle {
   /// The process has gone to the background.
   var isInBackground = false
 
-  /// Whether a task may give its turn away: something is there to resume it.
+  /// Whether a task may be parked: the loop is there to resume it.
   var mayPark: Bool { isServing && !isReloading }
   /// Whether the loop runs.
   var isServing: Bool { phase > .loading && phase < .over }

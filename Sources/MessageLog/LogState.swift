@@ -3,7 +3,7 @@
 // Two locks keep the processes apart that have one log open: `appending` is held from looking at what the
 // others have written until what is written here is on disk, `delivering` by the one that delivers. Both
 // belong to the file itself. Since the one that delivers writes a shorter file in its place now and then,
-// whoever has got `appending` looks first whether its file is still the one that has the name.
+// the process that has got `appending` looks first whether its file is still the one that has the name.
 
 import Glibc
 
@@ -124,7 +124,7 @@ struct LogState {
     case delivered(MessageID)
   }
 
-  /// Writes several changes down, on disk at once; answers for each why that failed, or nil.
+  /// Writes several changes down, on disk at once; returns for each why that failed, or nil.
   mutating func write(_ changes: [Change]) -> [LogFailure?] {
     do {
       return try locked { state throws(LogFailure) in
@@ -225,7 +225,7 @@ struct LogState {
     }
   }
 
-  /// Lets dead letters wait again, behind all others; nil stands for each. Answers how many.
+  /// Lets dead letters wait again, behind all others; nil stands for each. Returns how many.
   mutating func redeliver(_ ids: [MessageID]?) throws(LogFailure) -> Int {
     try locked { state throws(LogFailure) in
       try state.dead.refresh()
@@ -274,7 +274,7 @@ struct LogState {
     var moved = WaitingMessages()
     do throws(LogFailure) {
       try new.prepare()
-      // Nobody else has it open: these succeed, and hold when it gets its name.
+      // No other process has it open: these succeed, and hold when it gets its name.
       _ = try new.lock(.appending, waits: true)
       if isOwner { _ = try new.lock(.delivering, waits: false) }
       var number = ByteWriter()
@@ -311,7 +311,7 @@ struct LogState {
     try directory.synchronize()
   }
 
-  /// Keeps damaged bytes in a file of their own, for who may make something of them.
+  /// Keeps damaged bytes in a file of their own, so that they can be looked at.
   private mutating func putDamageAside() throws(LogFailure) {
     guard !damaged.isEmpty else { return }
     let aside = name + ".damaged"

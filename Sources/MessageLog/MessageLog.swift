@@ -1,4 +1,4 @@
-// Who writes a message down waits until it is on disk, and nobody else does.
+// A caller that writes a message down waits until it is on disk; no other caller does.
 //
 // Invariant: one thread at a time works on a log; it begins with the first thing that is to be done, and
 // ends when nothing is left. What came meanwhile is written down together, with one fdatasync.

@@ -59,7 +59,7 @@ final class RecordFile {
     }
   }
 
-  /// Makes a file that nobody has seen yet, in the place of what was left of an earlier attempt.
+  /// Makes a file that no other process has opened yet, in the place of what was left of an earlier attempt.
   static func create(_ name: String, in directory: Directory) throws(LogFailure) -> RecordFile {
     unlinkat(directory.descriptor, name, 0)
     let flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_CREAT | O_EXCL

@@ -18,7 +18,7 @@ struct Repetitions {
   /// In how many seconds to take the counts; nil where there is nothing to wait for.
   private(set) var due: Double?
 
-  /// Takes down an error; answers whether it is one that has not been told.
+  /// Takes down an error; returns whether it is one that has not been told.
   mutating func isFirst(_ key: String, _ line: String) -> Bool {
     guard let known = counts[key] else {
       // So many different errors are not counted for ever.

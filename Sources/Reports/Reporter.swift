@@ -52,7 +52,7 @@ package final class Reporter {
     write(title(error.description) + excerpts.around(place, ink))
   }
 
-  /// Reports an answer that is none, with the place where the hook is defined; those of one class are
+  /// Reports a hook result of a wrong kind, with the place where the hook is defined; those of one class are
   /// one error.
   package func report(
     wrongAnswer answer: String, of className: String, expected: String, in hook: String,
@@ -84,7 +84,7 @@ package final class Reporter {
   /// Takes down what the sources are that run, because a file may change before it is reported on;
   /// what was reported of other ones is forgotten.
   ///
-  /// Answers whether any of them is another than those of before.
+  /// Returns whether any of them is another than those of before.
   @discardableResult
   package func remember(_ files: [String]) -> Bool {
     let before = excerpts

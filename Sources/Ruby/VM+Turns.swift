@@ -1,13 +1,13 @@
-// Turns: fibers that call a method again and again, and may wait in the middle of it.
+// Fibers that call a method again and again, and may wait in the middle of it.
 //
 // Invariants: no exception leaves a fiber; the arena is the caller's affair (`VM.scope` around every
-// turn, never across a wait).
+// stretch that runs, never across a wait).
 
 import CMRuby
 
-/// What a turn's fiber came back with.
+/// How a stretch of a fiber ended.
 public enum TurnOutcome {
-  /// The method's answer.
+  /// What the method returned.
   case returned(Value)
   /// The exception that the method raised.
   case raised(RubyException)
@@ -21,7 +21,7 @@ public enum TurnOutcome {
     if case .parked = self { true } else { false }
   }
 
-  /// Whether the method answered nil.
+  /// Whether the method returned nil.
   public var isNil: Bool {
     if case .returned(let value) = self { value.isNil } else { false }
   }
@@ -200,7 +200,7 @@ extension VM {
   }
   /// The object that a fiber yields to wait.
   public var parked: Value { Value(cmr_parked(raw)) }
-  /// Whether the code that runs now could give away the turn of `fiber`.
+  /// Whether the code that runs now could yield from `fiber`.
   public func canPark(_ fiber: Value) -> Bool { cmr_can_park(raw, fiber.raw) }
 
   /// Whether the fiber itself is running, and no other one inside it.

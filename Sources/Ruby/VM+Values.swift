@@ -6,7 +6,7 @@ extension VM {
   /// Interns a name (mrb_intern); the same text always gives the same Name.
   public func name(_ text: String) -> Name {
     var text = text
-    // Interning fails only without memory; 0 is no symbol of Ruby's, so nothing answers to it.
+    // Interning fails only without memory; 0 is no symbol of Ruby's, so no method bears it.
     let result = text.withUTF8 { cmr_intern(raw, cmr_bytes(UnsafeRawBufferPointer($0))) }
     return result.raised ? Name(0) : Name(cmr_symbol_of(result.value))
   }

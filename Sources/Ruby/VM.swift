@@ -5,7 +5,7 @@
 
 import CMRuby
 
-/// A native method's answer to a call from Ruby: a value, or the exception to raise.
+/// What a native method returns to Ruby: a value, or the exception to raise.
 public typealias Native = (Call) throws(RubyException) -> Value
 
 /// An mruby state with everything that the default gem box of Debian's libmruby has.
@@ -14,7 +14,7 @@ public final class VM {
   private var natives: [Native] = []
   private var freeRoots: [Int] = []
   private var rootCount = 0
-  /// What the last stretch of a turn had made of its receiver: the same, or what its fiber has put in
+  /// What the last stretch of a fiber had made of its receiver: the same, or what its fiber has put in
   /// its place.
   public internal(set) var made = Value.nil
 
@@ -104,8 +104,8 @@ public final class VM {
 
   // MARK: Interrupts
 
-  /// Lets whoever sets a word interrupt what runs: the next native method that it calls raises
-  /// Interrupt, and clears the word. nil ends that. Default: nobody can.
+  /// Lets another thread or process interrupt what runs, by setting a word: the next native method that
+  /// is called raises Interrupt, and clears the word. nil ends that. Default: nothing can.
   public func allowInterrupts(by word: UnsafeMutablePointer<UInt64>?) {
     cmr_interrupt_at(raw, word)
   }
@@ -127,7 +127,7 @@ public final class VM {
   /// Bytes over which an allocation is refused: a full collection, then NoMemoryError in the
   /// script. Default 0: none.
   public func limitMemory(bytes: Int) { cmr_memory_limit(raw, bytes) }
-  /// Collects if many bytes have gone by; to be called between turns.
+  /// Collects if many bytes have gone by; to be called between two stretches of tasks.
   public func collectIfDue() { cmr_collect_if_due(raw) }
   /// Collects everything that is garbage (mrb_full_gc).
   public func collect() { cmr_collect(raw) }

@@ -1,9 +1,9 @@
 // Ruby values as Swift sees them.
 //
-// Invariant: a Value is a borrowed word. It is good inside the turn that made it, or for as long as
+// Invariant: a Value is a borrowed word. It is good inside the stretch that made it, or for as long as
 // a Root (or an object that one holds) refers to it; nothing here copies or counts it.
 //
-// What is asked of every answer is public, since only that is inlined into a host, which still cannot
+// What is asked of every hook result is public, since only that is inlined into a host, which still cannot
 // name what is in CMRuby.
 
 import CMRuby

@@ -85,7 +85,7 @@ enum DescriptorModule {
 
   /// Writes as much as goes without waiting, which may be nothing.
   ///
-  /// A socket can be told not to wait. O_NONBLOCK would be seen by whoever else has the same pipe or
+  /// A socket can be told not to wait. O_NONBLOCK would be seen by every process that has the same pipe or
   /// terminal, so these are written to in pieces of which each is known to fit.
   private static func write(
     _ bytes: UnsafeRawBufferPointer, to descriptor: Int32

@@ -1,4 +1,4 @@
-// Lines for people, written by who must not wait.
+// Lines for people, written by threads that must not wait.
 //
 // Invariant: no call in here blocks, whatever is at the other end: a pipe that is not read, a terminal
 // that was stopped. What does not go at once is lost, by whole lines, and counted.

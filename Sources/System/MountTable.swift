@@ -6,7 +6,7 @@ package enum MountTable {
     package var point: String
     package var type: String
     package var source: String
-    /// user_id of a FUSE mount: who mounted it.
+    /// user_id of a FUSE mount: the user who mounted it.
     package var userID: UInt32?
   }
 

@@ -1,7 +1,7 @@
 // What others say, as it is shown: names, messages and whole lines come from scripts, files, programs and
 // clients, and may hold what a terminal obeys or what forges a line of a log.
 
-/// Text of which a terminal, and who reads a log, takes all for text.
+/// Text without anything that a terminal, or the reader of a log, would take for something else.
 package enum Printable {
   /// One line: every control character, also those of C1 (U+0080 to U+009F), line ends and what
   /// turns the direction of text are spelled as \xNN or \uNNNN; what is no UTF-8 is U+FFFD.

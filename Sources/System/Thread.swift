@@ -3,7 +3,7 @@
 package import Glibc
 import Synchronization
 
-/// A thread to be joined later, or one that nobody asks about again.
+/// A thread to be joined later, or one that is left to itself.
 ///
 /// All signals are blocked in it, so that they reach the thread which expects them, and so that a
 /// connection closed by the other side is an error to libcurl, not a SIGPIPE. pthread_create(3).

@@ -1,6 +1,6 @@
 package import HTTP
 
-/// The name of one wait, chosen by whoever begins it, and carried by its outcome.
+/// The name of one wait, chosen by the caller that begins it, and carried by its outcome.
 ///
 /// A ticket is used for one wait, and not again after it was cancelled; only the events of one
 /// streaming request share a ticket.
@@ -22,8 +22,8 @@ package enum Wait: Sendable {
   case descriptors([WatchedDescriptor], timeout: Double?)
   /// Until the child process of this id ends, which reaps it: `.exited`, or `.timedOut`. waitpid(2).
   case child(Int32, timeout: Double?)
-  /// Until a request is answered: `.response`, or `.failed`; where it is streaming, `.chunk` comes
-  /// before either, once for this wait and once for each `.nextEvent` with its ticket.
+  /// Until the response to a request has come: `.response`, or `.failed`; where it is streaming, `.chunk`
+  /// comes before either, once for this wait and once for each `.nextEvent` with its ticket.
   case request(HTTPRequest)
   /// Until the streaming request of this ticket has its next chunk, or its end.
   ///
@@ -36,7 +36,7 @@ package enum Wait: Sendable {
   /// Until something is done that has a thread of its own, which others may have work for too: `.worked`.
   ///
   /// It is begun with whether threads may be started, and with what to call once it is done, on whatever
-  /// thread. What it does counts, so the host breaks such a wait off for nobody.
+  /// thread. What it does counts, so the host never breaks such a wait off.
   case task(
     @Sendable (_ mayStartThreads: Bool, _ done: @escaping @Sendable (WorkResult) -> Void) -> Void)
 
@@ -54,7 +54,7 @@ package enum Outcome: Sendable {
   case timedOut
   /// The child ended, with this status as wait(2) knows it.
   case exited(Int32)
-  /// The answer to the request; its body is empty where it went out in chunks.
+  /// The response to the request; its body is empty where it went out in chunks.
   case response(HTTPResponse)
   /// The next bytes of a streamed body, and the header block before them.
   case chunk(headers: [UInt8], body: [UInt8])

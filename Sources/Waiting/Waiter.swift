@@ -20,7 +20,7 @@ public final class Waiter: Sendable {
   private let thread = Mutex<pthread_t?>(nil)
   private let startsWhenNeeded = Atomic(false)
   private let inPlaceTickets = Atomic<UInt64>(1 << 63)
-  // Unsafe for the compiler only: the invariant above says who may touch it when.
+  // Unsafe for the compiler only: the invariant above says which thread may touch it when.
   private nonisolated(unsafe) let loop: WaiterLoop
 
   /// Makes the descriptors that it needs, but no thread.
@@ -111,7 +111,7 @@ public final class Waiter: Sendable {
     inbox.post(.cancel(ticket))
   }
 
-  /// Ends a wait with an outcome that somebody else knows; does nothing where it is over already.
+  /// Ends a wait with an outcome that the caller knows; does nothing where it is over already.
   package func complete(_ ticket: Ticket, _ outcome: Outcome) {
     outbox.deliver(outcome, to: ticket)
     inbox.post(.cancel(ticket))

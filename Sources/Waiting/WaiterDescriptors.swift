@@ -11,7 +11,7 @@ final class WaiterDescriptors {
   let epoll: Int32
   private var interests: [Int32: [(ticket: Ticket, events: DescriptorEvents)]] = [:]
 
-  /// Makes the instance, which hints at `signal` whenever that is readable, though nobody waits on it.
+  /// Makes the instance, which hints at `signal` whenever that is readable, though no ticket waits on it.
   ///
   /// Fails with the errno of epoll_create1(2) or epoll_ctl(2).
   init(alsoHinting signal: Int32) throws(WaiterFailure) {
@@ -49,7 +49,7 @@ final class WaiterDescriptors {
     interests[descriptor]?.map(\.ticket) ?? []
   }
 
-  /// Arms a descriptor again for those who still wait on it, if any do, after it hinted.
+  /// Arms a descriptor again after it hinted, if a ticket still waits on it.
   ///
   /// Returns 0, or the errno of epoll_ctl(2).
   func rearm(_ descriptor: Int32) -> Int32 {
@@ -97,7 +97,7 @@ extension [WatchedDescriptor] {
     var count = poll(&list, nfds_t(list.count), 0)
     while count < 0, errno == EINTR { count = poll(&list, nfds_t(list.count), 0) }
     guard count >= 0 else { throw WaiterFailure(call: "poll", errno: errno) }
-    // poll(2) passes over a negative descriptor; nobody means to wait for one.
+    // poll(2) passes over a negative descriptor; none is meant to be waited for.
     guard !list.contains(where: { $0.fd < 0 || $0.revents & Int16(POLLNVAL) != 0 }) else {
       throw WaiterFailure(call: "poll", errno: EBADF)
     }

@@ -30,7 +30,7 @@ extension WaiterLoop {
       setDeadline(ticket, timeout)
       settle(ticket, on: list)
     case .child(let process, let timeout):
-      // A process that is gone is, to one who waits for a child, no child.
+      // A process that is gone is no child any more.
       let descriptor = clinux_pidfd_open(process, 0)
       guard descriptor >= 0 else { return fail(ticket, errno == ESRCH ? ECHILD : errno) }
       pending[ticket] = .child(process, descriptor: descriptor)
@@ -64,7 +64,7 @@ extension WaiterLoop {
     }
   }
 
-  /// Deals with a hint: whoever waits on this descriptor is asked whether their wait is over.
+  /// Deals with a hint: each wait on this descriptor is asked whether it is over.
   func look(_ descriptor: Int32) {
     for ticket in descriptors.tickets(on: descriptor) { check(ticket) }
     let code = descriptors.rearm(descriptor)

@@ -42,11 +42,11 @@ final class WaiterInbox: Sendable {
 
 /// What has come of the waits, until it is fetched or no longer wanted.
 final class WaiterOutbox: Sendable {
-  /// Who gets the outcome of a ticket.
+  /// Where the outcome of a ticket goes.
   enum Addressee {
-    /// Whoever drains the box, once.
+    /// To the thread that drains the box, once.
     case drain
-    /// Whoever drains the box, each time.
+    /// To the thread that drains the box, each time.
     case drainAlways
     /// A thread that sits and waits for it.
     case slot(WaiterSlot)
@@ -81,7 +81,7 @@ final class WaiterOutbox: Sendable {
     state.withLock { $0.addressees[ticket] = nil }
   }
 
-  /// Takes an outcome in, or drops it where nobody wants it any more.
+  /// Takes an outcome in, or drops it where nothing waits for it any more.
   func deliver(_ outcome: Outcome, to ticket: Ticket) {
     let slot: WaiterSlot? = state.withLock { state in
       switch state.addressees[ticket] {

@@ -1,8 +1,8 @@
 // Waking the VM's thread, which sleeps in a read(2) of /dev/fuse.
 //
 // A blocking read is one system call a request; a poll(2) before it would be two. What wakes it is a
-// signal, and so that none is missed which comes just before the read, whoever wakes first makes the
-// descriptor non-blocking: the read then answers EAGAIN instead of sleeping. Both can be done in a
+// signal, and so that none is missed which comes just before the read, the descriptor is made non-blocking
+// before the signal is sent: the read then fails with EAGAIN instead of sleeping. Both can be done in a
 // signal handler and on any thread.
 //
 // Invariant: the sleeper's order is: clear O_NONBLOCK, then look at what has come, then read. So a wake-up
@@ -64,7 +64,7 @@ public enum Wakeup {
     free(UnsafeMutablePointer<CChar>(bitPattern: old))
   }
 
-  /// In a handler: where an earlier signal has found nobody for a while, the thread is in Ruby code
+  /// In a handler: where an earlier signal has not been taken for a while, the thread is in Ruby code
   /// that waits for nothing, and nothing but the end of the process will stop it.
   private static func endIfHeldUp() {
     let now = UInt64(clinux_clock(CLOCK_MONOTONIC))
@@ -103,7 +103,7 @@ public enum Wakeup {
     isDue.store(true, ordering: .sequentiallyConsistent)
     let number = descriptor.load(ordering: .sequentiallyConsistent)
     if number >= 0 { setBlocking(false, number) }
-    // Before `install` nobody sleeps.
+    // Before `install` the thread does not sleep.
     let sleeper = pthread_t(thread.load(ordering: .acquiring))
     guard sleeper != 0 else { return }
     if pthread_equal(sleeper, pthread_self()) == 0 { pthread_kill(sleeper, alarm) }

@@ -50,7 +50,7 @@ struct Trace: ParsableCommand {
   private static let colours = ["31", "33", "0"]
 }
 
-/// A mount that does not answer, because something runs in it that gives no turn away.
+/// A mount that does not answer, because something runs in it that never waits.
 enum Held {
   /// How long an answer may take before it is said why there is none, in seconds.
   private static let patience = 1.0

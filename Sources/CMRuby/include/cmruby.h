@@ -68,10 +68,10 @@ typedef struct {
   cmr_value block;
 } cmr_call;
 
-/// Answers a native method: the value to return, or, with `raised`, the exception to raise.
+/// What a native method returns: the value to return, or, with `raised`, the exception to raise.
 typedef cmr_result (*cmr_dispatch)(void *_Nullable context, const cmr_call *call);
 
-/// Opens a VM (mrb_open_allocf) whose natives are answered by `dispatch`; NULL when out of memory.
+/// Opens a VM (mrb_open_allocf) whose native methods are called by `dispatch`; NULL when out of memory.
 cmr_vm *_Nullable cmr_open(cmr_dispatch dispatch, void *_Nullable context);
 void cmr_close(cmr_vm *vm);
 
@@ -110,7 +110,7 @@ void cmr_memory_limit(cmr_vm *vm, size_t bytes);
 /// runs, so code that calls no native is not interrupted.
 void cmr_interrupt_at(cmr_vm *vm, uint64_t *_Nullable word);
 /// Collects when many bytes have gone by since the last time, which mruby, counting objects, does
-/// not see. Cheap when there is nothing to do; to be called between turns.
+/// not see. Cheap when there is nothing to do; to be called between two stretches of fibers.
 void cmr_collect_if_due(cmr_vm *vm);
 void cmr_collect(cmr_vm *vm);
 
@@ -250,7 +250,7 @@ typedef struct {
   /// The value itself is written as a String, Array or Hash even if its class is none of Ruby's own.
   bool takes_any_class;
   bool (*is_utf8)(const char *_Nullable text, size_t count);
-  /// Writes a finite number in at most CMR_NUMBER_BYTES bytes, and answers in how many.
+  /// Writes a finite number in at most CMR_NUMBER_BYTES bytes, and returns in how many.
   size_t (*write_number)(double number, char *out);
 } cmr_writing;
 
@@ -303,7 +303,7 @@ cmr_result cmr_send(
 cmr_result cmr_call_proc(
     cmr_vm *vm, cmr_value proc, int64_t count, const cmr_value *_Nullable arguments);
 
-/// What `accepts` answers for a method that takes any number of arguments.
+/// What `accepts` returns for a method that takes any number of arguments.
 #define CMR_ANY INT32_MAX
 /// How many positional arguments the method takes at most; -1 where there is no such method.
 int32_t cmr_accepts(cmr_vm *vm, cmr_value receiver, cmr_symbol method);
@@ -357,20 +357,20 @@ cmr_turn cmr_turn_call(
 /// Resumes `fiber`, which is parked, with what it waited for.
 cmr_turn cmr_turn_continue(cmr_vm *vm, cmr_value fiber, cmr_value outcome);
 /// The object that the source of a fiber calls: `fiber { |receiver, ...| }` makes one, `start` brings that
-/// one to its first rest; `rest(value)` ends a turn, and comes back with the next one's receiver and
-/// arguments in the parameters of the fiber's block; `raised(exception)` says that what a turn ends with
-/// is an exception, and answers it.
+/// one to its first rest; `rest(value)` ends a call, and comes back with the next one's receiver and
+/// arguments in the parameters of the fiber's block; `raised(exception)` says that what a call ends with
+/// is an exception, and returns it.
 cmr_value cmr_turns(const cmr_vm *vm);
 /// The object that a fiber yields when it waits.
 cmr_value cmr_parked(const cmr_vm *vm);
-/// Whether the running code could give its turn away: `fiber` is at its root, directly or through
+/// Whether the running code could yield: `fiber` is at its root, directly or through
 /// fibers of the script's own, and no C function stands between.
 bool cmr_can_park(const cmr_vm *vm, cmr_value fiber);
 /// Whether `fiber` itself is running, and no other one inside it.
 bool cmr_is_current(const cmr_vm *vm, cmr_value fiber);
 
 /// Reads members of a stat-like by name: from a Hash by Symbol or String key, from any other object
-/// by the methods that it has. Bit i of the answer says that `values[i]` was there and is not nil.
+/// by the methods that it has. Bit i of the result says that `values[i]` was there and is not nil.
 /// At most 32.
 typedef struct {
   uint32_t present;

@@ -1,4 +1,4 @@
-// simdjson, and what C++ says best about numbers, for those who speak C.
+// simdjson, and the conversions of numbers of C++, as C functions.
 //
 // Invariant: no exception leaves a function. simdjson is built to return error codes, and nothing else
 // here throws.

@@ -68,7 +68,7 @@ extension Filesystem {
     }
   }
 
-  /// Keeps what on_readdir answered, names, [name, stat] pairs or a Hash of them, as an Array of its
+  /// Keeps what on_readdir returned, names, [name, stat] pairs or a Hash of them, as an Array of its
   /// own: what the script does to its list later does not move the names that are still to come.
   private func keep(_ result: HookResult, in handle: OpenHandle) throws(Errno) {
     let value = try results.value(of: result)
@@ -108,7 +108,7 @@ extension Filesystem {
     }
   }
 
-  /// Answers with as much of a listing as fits.
+  /// Replies with as much of a listing as fits.
   ///
   /// A name is read from the script's own Array when it is handed over: a directory of a million
   /// names is not copied first.
@@ -153,7 +153,7 @@ extension Filesystem {
       ino: index == 0 ? listing.node.id : parent.id, type: S_IFDIR, to: listing, next: index + 1)
   }
 
-  /// Adds one element of what on_readdir answered, a name or [name, stat]; false where it does not fit
+  /// Adds one element of what on_readdir returned, a name or [name, stat]; false where it does not fit
   /// any more.
   private func add(_ element: Listed, next: Int, to listing: inout Listing) throws(Errno) -> Bool {
     // What is held for each name must not add up.

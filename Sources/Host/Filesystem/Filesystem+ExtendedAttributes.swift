@@ -56,7 +56,7 @@ extension Filesystem {
     }
   }
 
-  /// Answers with a value, or with its size where the caller asked for that.
+  /// Replies with a value, or with its size where the caller asked for that.
   private func tell(_ bytes: [UInt8], _ size: Int, _ task: ScriptTask) throws(Errno) {
     if size == 0 {
       reply(task) { $0.attributeSize(bytes.count) }

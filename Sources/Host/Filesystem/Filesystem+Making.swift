@@ -61,7 +61,7 @@ extension Filesystem {
     return node
   }
 
-  /// Accepts the answer of a hook that makes `node`; where it did not, the instance goes again.
+  /// Accepts the result of a hook that makes `node`; where it failed, the instance goes again.
   func accepted(_ result: HookResult, making node: Node) throws(Errno) {
     do throws(Errno) { try results.accept(result) } catch {
       forgetInstance(of: node)

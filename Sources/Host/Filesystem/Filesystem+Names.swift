@@ -31,7 +31,7 @@ extension Filesystem {
     call(task, .getattr, on: node, next: next)
   }
 
-  /// Answers with what on_getattr said; an absent name is remembered where `dentry` is given.
+  /// Replies with what on_getattr returned; an absent name is remembered where `dentry` is given.
   private func answerLookup(_ result: HookResult, of dentry: Dentry?) throws(Errno) {
     if let node = result.node, let attributes = try attributes(in: result, of: node) {
       return enter(result.task, node, attributes)
@@ -53,7 +53,7 @@ extension Filesystem {
 
   // MARK: Helpers that all operations on names share
 
-  /// A name under a directory, checked; the request is answered ENAMETOOLONG where it is none.
+  /// A name under a directory, checked; the request fails with ENAMETOOLONG where it is none.
   func dentry(
     _ parent: Node, _ name: UnsafePointer<CChar>, for task: ScriptTask
   ) -> Dentry? {
@@ -70,14 +70,14 @@ extension Filesystem {
       return nil
     }
     guard parent.isLinked else {
-      // A directory that was removed while somebody is in it.
+      // A directory that was removed while a process is in it.
       fail(task, Errno(ENOENT))
       return nil
     }
     return Dentry(parent: parent, name: name)
   }
 
-  /// Answers with a node as an entry, which is a look-up.
+  /// Replies with a node as an entry, which counts as a look-up.
   func enter(_ task: ScriptTask, _ node: Node, _ attributes: Attributes) {
     let node = options.usesInodes ? merge(node, attributes, in: task) : node
     let entry = entry(node, attributes)
@@ -92,7 +92,7 @@ extension Filesystem {
   }
 
   /// With use_ino two paths that show the same inode number are one file: the names of the later node
-  /// go to the earlier one, which answers for both.
+  /// go to the earlier one, which stands for both.
   private func merge(_ node: Node, _ attributes: Attributes, in task: ScriptTask) -> Node {
     guard attributes.mode & S_IFMT != S_IFDIR,
       let twin = tree.twin(of: node, ino: attributes.ino)

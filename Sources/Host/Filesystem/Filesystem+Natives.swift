@@ -29,7 +29,7 @@ extension Filesystem {
       guard let id = call[0].integer.flatMap({ NodeID(exactly: $0) }), let node = tree[id] else {
         return call[1]
       }
-      // Somebody else was faster while this one's initialize waited: one path, one instance.
+      // Another task was faster while this one's initialize waited: one path, one instance.
       if let instance = node.instance { return vm[instance] }
       node.instance = try vm.retain(call[1])
       return call[1]

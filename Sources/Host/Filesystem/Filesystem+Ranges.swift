@@ -200,7 +200,7 @@ extension Filesystem {
     task.note(node)
     // The kernel takes such a file to be ready at all times, and asks no more.
     guard mayReload || isInBackground || definesPoll() else { return fail(task, Errno(ENOSYS)) }
-    // A notification wakes those who wait for one open file.
+    // A notification wakes the callers that wait for one open file.
     if let handle { node.pollHandles[file.handle] = handle }
     call(
       task, .poll, on: node,

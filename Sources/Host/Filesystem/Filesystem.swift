@@ -134,7 +134,7 @@ final class Filesystem: Operations {
     node.attributesExpire = 0
   }
 
-  /// After the mount the pool is empty and no handle is open.
+  /// After the mount the tree is empty and no handle is open.
   func releaseEverything() {
     for node in tree.all {
       interpreter.dropInstance(of: node)

@@ -5,7 +5,7 @@ import System
 final class Caller {
   let pid: Int32
   fileprivate let name: [UInt8]
-  /// Until when the name pinCount, on the monotonic clock.
+  /// Until when the name holds, on the monotonic clock.
   private let until: UInt64
   /// `cat[8418]`, and what a JSON object has instead: both with all that follows on the line.
   let text: [UInt8]
@@ -32,7 +32,7 @@ final class Caller {
     }
   }
 
-  /// Whether the name still pinCount.
+  /// Whether the name still holds.
   func isKnown(at now: UInt64) -> Bool { now < until }
 
   private static func encoded(_ body: (inout TraceText) -> Void) -> [UInt8] {
@@ -43,7 +43,7 @@ final class Caller {
   }
 }
 
-/// Who calls, by their ids, each name remembered for a second.
+/// The processes that call, by their ids, each name remembered for a second.
 struct Callers {
   private var known: [Int32: Caller] = [:]
   let kernel = Caller(pid: 0, name: Array("kernel".utf8), until: .max)

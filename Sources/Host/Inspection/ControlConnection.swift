@@ -1,7 +1,7 @@
 // One client at the control socket: lines in, lines out.
 //
 // Invariant: nothing that a client does, or does not do, costs the mount more than a bounded amount of
-// memory and no wait at all: what is sent to one who does not read is dropped, and counted.
+// memory and no wait at all: what is sent to one that does not read is dropped, and counted.
 
 import ControlProtocol
 import Glibc
@@ -42,10 +42,10 @@ final class ControlConnection {
     self.uid = uid
   }
 
-  /// Takes in what has come; answers the whole lines, or nil where the client is gone or mad.
+  /// Takes in what has come; returns the whole lines, or nil where the client is gone or sends no lines.
   func receive() -> [[UInt8]]? {
     var piece = [UInt8](repeating: 0, count: 1 << 14)
-    // So many pieces at most, so that who sends without end is not all that is listened to.
+    // So many pieces at most, so that a client that sends without end is not the only one listened to.
     for _ in 0..<8 {
       let count = recv(descriptor, &piece, piece.count, Int32(MSG_DONTWAIT))
       if count == 0 { return nil }
@@ -84,7 +84,7 @@ final class ControlConnection {
   /// Sends what is pending, now or as the client makes room.
   func deliver() { whenPending() }
 
-  /// Writes what goes without waiting; answers whether something is left.
+  /// Writes what goes without waiting; returns whether something is left.
   func flush() -> Bool {
     var sent = 0
     defer { output.removeFirst(sent) }

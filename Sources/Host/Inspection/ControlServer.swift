@@ -1,4 +1,4 @@
-// The control socket: through it a mount can be looked into, by whoever mounted it.
+// The control socket: through it a mount can be looked into, by the user who mounted it.
 //
 // Invariants: everything here happens on the VM's thread, between two operations; a signal, and after
 // the first client the waiter, only says when to look. A client is served only if the kernel says that
@@ -54,7 +54,7 @@ final class ControlServer {
     inode = ControlServer.inode(address.socket)
   }
 
-  /// Somebody knocks for the first time: from now on the waiter says when.
+  /// The first client knocks: from now on the waiter says when.
   func letIn() {
     Wakeup.callFor(listener, false)
     guard ticket == nil else { return }

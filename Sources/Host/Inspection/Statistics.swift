@@ -171,7 +171,7 @@ final class MountStatistics {
     }
   }
 
-  /// How the mount is: its pool, its memory, who waits for what.
+  /// How the mount is: its tree, its memory, which task waits for what.
   private func state() -> [String: JSON] {
     let memory = scheduler.interpreter.vm.memory
     let now = monotonicNanoseconds()

@@ -3,7 +3,7 @@ import FUSE
 import Glibc
 import System
 
-/// What is measured of a task while somebody looks. Times are in nanoseconds of the monotonic clock.
+/// What is measured of a task while a client looks. Times are in nanoseconds of the monotonic clock.
 ///
 /// To look at the clock takes about as long as to write half a line, so one look serves for two things
 /// wherever next to nothing lies between them.
@@ -31,7 +31,7 @@ struct TraceRecord {
   private var hookStarted: UInt64 = 0
   /// When Ruby was entered or left last; 0 before.
   private var changed: UInt64 = 0
-  /// When it was answered; 0 until then.
+  /// When it was replied to; 0 until then.
   private(set) var ended: UInt64 = 0
 
   init(started: UInt64, _ notes: TraceNotes) {
@@ -45,23 +45,23 @@ struct TraceRecord {
     changed = changed == 0 ? started : monotonicNanoseconds()
     if hookStarted == 0 { hookStarted = changed }
   }
-  /// Ruby has answered, or begins to wait.
+  /// The hook has returned, or begins to wait.
   mutating func leaveRuby() {
     let now = monotonicNanoseconds()
     ruby += now - changed
     changed = now
   }
   mutating func resume() { waiting += monotonicNanoseconds() - changed }
-  /// It is about to be answered: as soon as Ruby has, but for a listing, which is still to be made.
+  /// It is about to be replied to: when its hook has returned, but for a listing, which is still to be made.
   mutating func end(_ operation: Operation) {
     ended = changed == 0 || operation == .readdir ? monotonicNanoseconds() : changed
   }
 
-  /// How long the hook took that has just answered; nil where a class without it was not asked.
+  /// How long the hook took that has just returned; nil where the class has none.
   var hookDuration: UInt64? { hookStarted > 0 ? changed - hookStarted : nil }
 }
 
-/// What is taken down of an operation as it begins: by its end, names may have moved, and who called may
+/// What is taken down of an operation as it begins: by its end, names may have moved, and the caller may
 /// be gone. They are used again and again, so that an operation does not allocate.
 final class TraceNotes {
   private(set) var caller: Caller
@@ -97,7 +97,7 @@ final class TraceNotes {
     text.append(detail)
   }
 
-  /// Appends a node's path, and nothing of the root's; answers whether it has one. (`Node.path` makes
+  /// Appends a node's path, and nothing of the root's; returns whether it has one. (`Node.path` makes
   /// an array of it.)
   private func append(path node: Node) -> Bool {
     // By a pointer, because a dentry that is copied out of the array counts references four times.
@@ -128,9 +128,9 @@ struct TraceEvent {
   let operation: Operation
   let notes: TraceNotes
   let result: Result<Int, Errno>
-  /// When it was answered, on the monotonic clock.
+  /// When it was replied to, on the monotonic clock.
   let ended: UInt64
-  /// Times in nanoseconds: from the request to the answer, and what of it Ruby ran and waited.
+  /// Times in nanoseconds: from the request to the reply, and what of it Ruby ran and waited.
   let total: UInt64
   let ruby: UInt64
   let waiting: UInt64

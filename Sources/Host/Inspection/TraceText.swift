@@ -6,7 +6,7 @@ import System
 /// Text as it is put together: bytes in memory of its own, one piece behind the other.
 ///
 /// Under load that is done a hundred thousand times a second, so room is asked for once, by `reserve`, and
-/// the pieces do not look again whether there is any. Who owns it frees it; while a line is made, a copy
+/// the pieces do not look again whether there is any. Its owner frees it; while a line is made, a copy
 /// in a local variable is faster than a member of a class.
 struct TraceText {
   private(set) var start: UnsafeMutablePointer<UInt8>

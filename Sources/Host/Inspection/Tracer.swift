@@ -33,8 +33,8 @@ final class TraceSink {
 
   deinit { text.free() }
 
-  /// Writes the line of an operation, unless it is not to be shown; answers whether `flush` is to be
-  /// called soon, and nobody is about to.
+  /// Writes the line of an operation, unless it is not to be shown; returns whether `flush` is to be
+  /// called soon, and no call of it is due yet.
   fileprivate func take(_ event: TraceEvent) -> Bool {
     guard showsAll || filter.accepts(event) else { return false }
     let longest = TraceWriter.longest(event)

@@ -48,7 +48,7 @@ extension Scheduler {
       return try arguments.makeStream(values)
     }
     let (wait, ticket) = try arguments.wait(kind, values)
-    // Once: a hook that tries again after any error would never give its turn away any more.
+    // Once: a hook that tries again after any error would never let other tasks run any more.
     if let task, !task.wasInterrupted, task.request?.isInterrupted == true {
       task.wasInterrupted = true
       throw vm.systemError("interrupted", EINTR)

@@ -23,7 +23,7 @@ final class Scheduler {
   private var liveTasks = 0
   /// Where other processes can read what is going on.
   private var status = StatusWriter()
-  // Not counted: whoever lets a task run keeps it meanwhile.
+  // Not counted: the caller that lets a task run keeps it meanwhile.
   private var entered: Unmanaged<ScriptTask>?
 
   init(

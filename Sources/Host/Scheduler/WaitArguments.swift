@@ -11,7 +11,7 @@ import RubyLibrary
 import System
 import Waiting
 
-/// Turns the arguments of FUSE.__park into waits, and outcomes into Ruby values.
+/// Makes the arguments of FUSE.__park into waits, and outcomes into Ruby values.
 final class WaitArguments {
   private let vm: VM
   private let waits: Waits
@@ -38,7 +38,7 @@ final class WaitArguments {
     return try vm.box(HTTPStream(request, waits.makeTicket(), waits.waiter, streams))
   }
 
-  /// Breaks a streaming request off, unless somebody waits for it.
+  /// Breaks a streaming request off, unless a task waits for it.
   func closeStream(_ box: Value) {
     if let stream = vm.boxed(box) as? HTTPStream, waits.task(stream.ticket) == nil {
       stream.close()
@@ -53,7 +53,7 @@ final class WaitArguments {
 
   // MARK: From Ruby
 
-  /// In seconds: what nobody outlives.
+  /// In seconds: longer than any process lives.
   private static let forEver = 1e9
 
   func wait(_ kind: String, _ arguments: Value) throws(RubyException) -> (Wait, Ticket) {

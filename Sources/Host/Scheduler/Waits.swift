@@ -1,6 +1,6 @@
 // What is waited for: by tasks, which are parked meanwhile, and by the host's own parts.
 //
-// Invariant: each wait has a ticket of its own, which ends with it: what comes late finds no one.
+// Invariant: each wait has a ticket of its own, which ends with it: an outcome that comes late finds no task.
 
 import Ruby
 import System

@@ -10,7 +10,7 @@
 // (RubyLibrary/Ruby/reload.rb).
 //
 // Invariant: nothing is served between the first change and the last one. What the script waits for
-// while it is evaluated is waited for in dentry.
+// while it is evaluated is waited for in place.
 
 import FUSE
 import Glibc

@@ -23,7 +23,7 @@ final class SourceWatch {
 
   deinit { close(descriptor) }
 
-  /// Watches these files and no others; answers whether all of their directories are there.
+  /// Watches these files and no others; returns whether all of their directories are there.
   ///
   /// Where a symbolic link is on the way to a file, the link is watched, too. What is no regular file is
   /// not: a pipe can be read only once.

@@ -1,11 +1,11 @@
-# Turns: every hook runs in a fiber, and a hook that waits gives its turn away.
+# Waiting: every hook runs in a fiber, and a hook that waits lets others run meanwhile.
 #
-# Natives used: FUSE.__park(kind, args) -> PARKED, or the outcome where nobody can be let in meanwhile;
+# Natives used: FUSE.__park(kind, args) -> PARKED, or the outcome where nothing else can run meanwhile;
 # Fiber.__yield (Fiber.yield, which raises where the fiber is the host's). What is called in a fiber of
 # the host's is VM.makerOfFibers' affair.
 
 module FUSE
-  # The script itself runs in a turn, so that FUSE.run can return after the unmount.
+  # The script itself runs in a task, so that FUSE.run can return after the unmount.
   def self.__run_script(source, file)
     __eval(source, file)
     nil
@@ -68,7 +68,7 @@ class Class
 end
 
 # A script's own fibers pass a wait on: what is parked inside one parks the fiber that resumed it,
-# and is told the outcome through it. Whoever else resumes it meanwhile waits for that to be over.
+# and is told the outcome through it. Another fiber that resumes it meanwhile waits for that to be over.
 class Fiber
   alias __resume resume
 

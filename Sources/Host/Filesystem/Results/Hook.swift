@@ -3,7 +3,7 @@
 import Glibc
 import System
 
-/// A method of the script's class that answers one kind of operation.
+/// A method of the script's class that serves one kind of operation.
 ///
 /// They bear the names of the fields of libfuse's struct fuse_operations, prefixed `on_`.
 package enum Hook: Int, CaseIterable, Sendable {
@@ -41,7 +41,7 @@ package enum Hook: Int, CaseIterable, Sendable {
   package enum Missing: Sendable {
     /// It succeeds, and nothing happens.
     case succeeds
-    /// The host answers in the hook's stead: from other hooks, or with the default of libfuse.
+    /// The host serves it in the hook's stead: from other hooks, or with the default of libfuse.
     case isAnswered
     /// It fails with this error.
     case fails(Int32)
@@ -49,7 +49,7 @@ package enum Hook: Int, CaseIterable, Sendable {
 
   /// The table.
   package static let table: [Row] = [
-    //  hook           method                 arguments               answer       without it
+    //  hook           method                 arguments               result       without it
     Row(.getattr, "on_getattr", "", .attributes, .isAnswered),
     Row(.access, "on_access", "mask", .act, .succeeds),
     Row(.readlink, "on_readlink", "", .bytes, .fails(EINVAL)),

@@ -9,7 +9,7 @@ struct HookResult {
     case raised(RubyException)
   }
 
-  // Not counted: the task pins the node, and is kept by whoever lets it go on.
+  // Not counted: the task pins the node, and is kept by the caller that lets it go on.
   /// Whose hook it was: a continuation that takes the task from here need not capture it.
   unowned(unsafe) let task: ScriptTask
   let hook: Hook

@@ -3,7 +3,7 @@ package enum ResultKind: Sendable {
   case act, attributes, bytes, names, handle, count, statistics
   case attributeValue, attributeNames, lock, offset, ioctl, events
 
-  /// Says what a good answer is, for the report of a bad one.
+  /// Says what a good result is, for the report of a bad one.
   package var expectation: String {
     switch self {
     case .act: "anything but a negative number that is no errno"
@@ -25,7 +25,7 @@ package enum ResultKind: Sendable {
     }
   }
 
-  /// A good answer, as a script would have it.
+  /// A good result, as a script would write it.
   package var example: String {
     switch self {
     case .act: "-Errno::EACCES::Errno (or: raise Errno::EACCES)"

@@ -45,7 +45,7 @@ final class Node {
   /// When it last changed and was last read, as far as the host knows: for scripts that keep no times.
   var modified: Timestamp?
   var accessed: Timestamp?
-  /// For a file: how it is read; and whether who wrote to it last did so in pieces of a page at most.
+  /// For a file: how it is read; and whether it was last written to in pieces of a page at most.
   var readingHabit = ReadingHabit()
   var isWrittenInPages = false
   /// The size and time of change of what the kernel has cached, for auto_cache.

@@ -9,7 +9,7 @@ import System
 final class OpenHandle {
   let node: Node
   let flags: Int32
-  /// The object that on_open, on_create or on_opendir answered, to be passed back.
+  /// The object that on_open, on_create or on_opendir returned, to be passed back.
   let object: VM.Root?
   /// How it is read; and, where that is past the kernel's cache by the host's own choice, that it is the
   /// host that has to find the end of the file.
@@ -22,10 +22,10 @@ final class OpenHandle {
   var shown: [UInt8]?
   /// The largest piece that was written through it, in bytes.
   var largestPiece = 0
-  /// The content that on_read_all answered when the file was last read from its beginning: one read
-  /// of a whole file sees one content, whatever the script answers next.
+  /// The content that on_read_all returned when the file was last read from its beginning: one read
+  /// of a whole file sees one content, whatever the script returns next.
   var snapshot: VM.Root?
-  /// A directory's names as on_readdir answered them when it was last read from its beginning.
+  /// A directory's names as on_readdir returned them when it was last read from its beginning.
   var listing: VM.Root?
   /// How many changes there had been by then, as `Filesystem.changes` counts.
   var listedAt: UInt64 = 0

@@ -81,7 +81,7 @@ final class Tree {
     return node
   }
 
-  /// Gives a node a further name, in dentry of whatever bore it; none below itself.
+  /// Gives a node a further name, in the place of the node that had it; none below itself.
   func link(_ node: Node, as dentry: Dentry) {
     guard node.dentries.isEmpty || !isBelow(dentry.parent, node) else { return }
     if let other = dentry.parent.children[dentry.name], other !== node {
