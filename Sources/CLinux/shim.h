@@ -17,7 +17,7 @@ static inline int clinux_pidfd_open(pid_t process, unsigned int flags) {
   return (int)syscall(SYS_pidfd_open, process, flags);
 }
 
-// What glibc declares to those who ask for all of GNU only, which a module cannot: the headers may
+// What glibc declares only where all of GNU is asked for, which a module cannot: the headers may
 // have been read before.
 extern int pipe2(int ends[2], int flags);
 extern const char *sigabbrev_np(int signal);
@@ -62,12 +62,8 @@ static inline void clinux_store(uint64_t *_Nonnull word, uint64_t value) {
   __atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-static inline uint64_t clinux_load(const uint64_t *_Nonnull word) {
-  return __atomic_load_n(word, __ATOMIC_ACQUIRE);
-}
-
-// Who is at the other end of a socket (SO_PEERCRED of unix(7)); -1 where that cannot be told. glibc
-// declares struct ucred to those who ask for all of GNU only, and sys/socket.h is Glibc's to import.
+// The process at the other end of a socket (SO_PEERCRED of unix(7)); -1 where that cannot be told. glibc
+// declares struct ucred only where all of GNU is asked for, and sys/socket.h is Glibc's to import.
 extern int getsockopt(int, int, int, void *__restrict, unsigned int *__restrict);
 static inline int clinux_peer(int socket, pid_t *_Nonnull pid, uid_t *_Nonnull uid) {
   struct { pid_t pid; uid_t uid; gid_t gid; } peer;

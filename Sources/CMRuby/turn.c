@@ -265,8 +265,3 @@ bool cmr_can_park(const cmr_vm *vm, cmr_value fiber) {
   }
   return false;
 }
-
-bool cmr_is_current(const cmr_vm *vm, cmr_value fiber) {
-  mrb_value root = cmr_unwrap(fiber);
-  return mrb_type(root) == MRB_TT_FIBER && vm->mrb->c->fib == (struct RFiber *)mrb_ptr(root);
-}

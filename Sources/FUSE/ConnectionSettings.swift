@@ -2,7 +2,7 @@ import CFuse
 
 /// How the kernel shall treat the filesystem; it grants what it knows of.
 ///
-/// The defaults are libfuse's, except that a request which a filesystem has to answer itself is only
+/// The defaults are libfuse's, except that a request which a filesystem has to serve itself is only
 /// asked for when it is switched on, and that opening with O_TRUNC arrives as a setattr.
 public struct ConnectionSettings: Sendable, Equatable {
   /// When a directory is listed with the attributes of its files.
@@ -44,7 +44,7 @@ public struct ConnectionSettings: Sendable, Equatable {
   public var dontMask = false
   /// ioctl(2) works on directories (FUSE_CAP_IOCTL_DIR); true by default.
   public var ioctlDirectories = true
-  /// Look-ups of "." and ".." are answered, for export over NFS (FUSE_CAP_EXPORT_SUPPORT); false by
+  /// Look-ups of "." and ".." are served, for export over NFS (FUSE_CAP_EXPORT_SUPPORT); false by
   /// default.
   public var exportSupport = false
   /// The kernel reads access control lists from extended attributes (FUSE_CAP_POSIX_ACL); false by

@@ -2,18 +2,18 @@ import CFuse
 import Glibc
 public import System
 
-/// The names of a directory as the kernel wants them: the answer to readdir and readdirplus.
+/// The names of a directory as the kernel wants them: the reply to readdir and readdirplus.
 ///
-/// It is made once and used for many answers. One answer holds either plain names or names with
+/// It is made once and used for many replies. One reply holds either plain names or names with
 /// their entries, not both.
 public struct DirectoryBuffer: ~Copyable {
-  /// How many bytes the answer may have.
+  /// How many bytes the reply may have.
   public private(set) var limit: Int
   private let memory: UnsafeMutableRawPointer
   private let capacity: Int
   private var used = 0
 
-  /// Makes an empty buffer for answers of up to so many bytes.
+  /// Makes an empty buffer for replies of up to so many bytes.
   public init(capacity: Int) {
     memory = .allocate(byteCount: capacity, alignment: MemoryLayout<UInt64>.alignment)
     self.capacity = capacity
@@ -25,7 +25,7 @@ public struct DirectoryBuffer: ~Copyable {
   /// Whether nothing has been added.
   public var isEmpty: Bool { used == 0 }
 
-  /// Empties the buffer for the next answer, of up to `limit` bytes or its capacity.
+  /// Empties the buffer for the next reply, of up to `limit` bytes or its capacity.
   public mutating func removeAll(limit: Int) {
     used = 0
     self.limit = max(0, min(limit, capacity))
@@ -64,7 +64,7 @@ public struct DirectoryBuffer: ~Copyable {
     return try append(name, ino, mode, next, behind: entry.message)
   }
 
-  /// Answers readdir or readdirplus with what was added, at once, and tells whether the kernel took it:
+  /// Replies to readdir or readdirplus with what was added, at once, and tells whether the kernel took it:
   /// otherwise none of the entries counts as a look-up.
   @discardableResult
   public borrowing func answer(_ request: consuming Request) -> Bool {

@@ -21,7 +21,7 @@ public struct FileLock: Hashable, Sendable {
   /// The process that holds it; 0 where that is not known.
   public var pid: Int32
 
-  /// Makes a lock; on the whole file, by nobody, unless more is said.
+  /// Makes a lock; on the whole file, without a process, unless more is said.
   public init(_ kind: Kind, start: Int64 = 0, length: Int64 = 0, pid: Int32 = 0) {
     self.kind = kind
     self.start = start

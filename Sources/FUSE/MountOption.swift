@@ -92,7 +92,7 @@ extension MountOption {
   }
 
   func identity() throws(MountOptionError) -> UInt32 {
-    // The largest number stands for "no change" in chown(2), and for nobody at all.
+    // The largest number stands for "no change" in chown(2), and is no user at all.
     guard let number = value.flatMap({ UInt32($0) }), number < UInt32.max else {
       throw error("the number of a user or group is expected")
     }

@@ -15,7 +15,7 @@ public struct MountOptionError: Error, Hashable, Sendable, CustomStringConvertib
   public var description: String { "mount option \(option): \(reason)" }
 }
 
-/// The options after `-o`, sorted by who is to honour them.
+/// The options after `-o`, sorted by what is to honour them: the filesystem, the library or the kernel.
 ///
 /// Those which libfuse's high-level library honours, and the low-level session knows nothing of,
 /// become fields; an option that was not given is nil. Those that ask for what is the case anyway, or

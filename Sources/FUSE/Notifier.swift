@@ -5,7 +5,7 @@ public import System
 /// Tells the kernel that what it has cached is no longer so; from any thread.
 ///
 /// The kernel takes the locks of the files in question. So a call must not come from a thread that
-/// has a request of the same path, or of its directory, to answer: it would wait for itself. No
+/// has a request of the same path, or of its directory, to reply to: it would wait for itself. No
 /// call may be under way when the session is unmounted. What the kernel does not know needs no
 /// dropping, and is no error.
 ///
@@ -33,7 +33,7 @@ public struct Notifier: @unchecked Sendable {
     try check(status)
   }
 
-  /// Says that a name is gone, for those who watch the directory with inotify(7).
+  /// Says that a name is gone, for the processes that watch the directory with inotify(7).
   ///
   /// See fuse_lowlevel_notify_delete(3).
   public func delete(parent: NodeID, child: NodeID, name: UnsafeRawBufferPointer) throws(Errno) {

@@ -2,11 +2,11 @@ import CFuse
 
 /// What the kernel says of the open file on whose behalf it asks.
 public struct OpenFile: Sendable {
-  /// What the filesystem answered to open, opendir or create; 0 in those three.
+  /// What the filesystem replied to open, opendir or create; 0 in those three.
   public var handle: UInt64 = 0
   /// The flags of open(2); in read, write, release, open and create only.
   public var flags: Int32 = 0
-  /// Who holds the locks; in read, write, flush, release and the lock requests only.
+  /// The owner of the locks; in read, write, flush, release and the lock requests only.
   public var lockOwner: UInt64 = 0
   /// The write comes from the page cache: its caller and its handle are then only guesses.
   public var isDelayedWrite = false
@@ -32,7 +32,7 @@ public struct OpenFile: Sendable {
   }
 }
 
-/// How a file or directory was opened: the answer to open, opendir and create.
+/// How a file or directory was opened: the reply to open, opendir and create.
 public struct OpenReply: Sendable {
   /// The number that comes back with every request on this open file; 0 by default.
   public var handle: UInt64 = 0
@@ -49,7 +49,7 @@ public struct OpenReply: Sendable {
   /// Direct writes to the file may come at the same time; only with `directIO`; false by default.
   public var parallelDirectWrites = false
 
-  /// Makes the answer with a handle and nothing out of the ordinary.
+  /// Makes the reply with a handle and nothing out of the ordinary.
   public init(handle: UInt64 = 0) { self.handle = handle }
 
   /// The same in the kernel's protocol.

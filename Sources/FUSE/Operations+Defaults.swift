@@ -1,7 +1,7 @@
 import Glibc
 import System
 
-/// The answers of a filesystem that leaves a method out: those of libfuse where a field is NULL.
+/// The replies of a filesystem that leaves a method out: those of libfuse where a field is NULL.
 ///
 /// The kernel remembers ENOSYS for many requests until the unmount, and stops asking.
 extension Operations {
@@ -78,7 +78,7 @@ extension Operations {
     request.fail(Errno(ENOSYS))
   }
   public func statfs(_ request: consuming Request, node: NodeID) {
-    // As libfuse answers: no blocks, of 512 bytes.
+    // As libfuse replies: no blocks, of 512 bytes.
     var statistics = FilesystemStatistics()
     statistics.blockSize = 512
     statistics.fragmentSize = 512

@@ -1,8 +1,8 @@
 /// What a filesystem does: one method for each request that the kernel may send.
 ///
 /// The methods bear the names of struct fuse_lowlevel_ops, whose manual says when they are called;
-/// each says here which answers of `Request` fit, besides `fail`. A method that is not written
-/// answers as libfuse does without it, mostly ENOSYS.
+/// each says here which replies of `Request` fit, besides `fail`. A method that is not written
+/// replies as libfuse does without it, mostly ENOSYS.
 ///
 /// Names and data lie in the buffer of the request that is being processed and are valid during the
 /// call only; a name ends with NUL and is any bytes but NUL and slash.
@@ -18,7 +18,7 @@ public protocol Operations: AnyObject {
 
   /// Finds a name in a directory: `entry`, `negative`.
   func lookup(_ request: consuming Request, parent: NodeID, name: UnsafePointer<CChar>)
-  /// The kernel forgets so many look-ups of a node; there is no answer.
+  /// The kernel forgets so many look-ups of a node; there is no reply.
   func forget(_ node: NodeID, lookups: UInt64)
   /// Tells a file's attributes: `attributes`.
   func getattr(_ request: consuming Request, node: NodeID, handle: UInt64?)

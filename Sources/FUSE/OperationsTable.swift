@@ -269,7 +269,7 @@ enum OperationsTable {
 }
 
 extension fuse_req_t? {
-  /// Hands the request, as a value that has to be answered, to its session's operations.
+  /// Hands the request, as a value that has to be replied to, to its session's operations.
   @inline(__always)
   fileprivate func serve(_ body: (Session, consuming Request) -> Void) {
     unsafelyUnwrapped.serve(body)

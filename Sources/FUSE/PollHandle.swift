@@ -22,10 +22,10 @@ public final class PollHandle: @unchecked Sendable {
 
   deinit { fuse_pollhandle_destroy(raw) }
 
-  /// Lets everyone who waits for the open file poll it again; once is enough. Others who have opened the
-  /// same file have handles of their own.
+  /// Lets every caller that waits for the open file poll it again; once is enough. Others that have opened
+  /// the same file have handles of their own.
   ///
-  /// Throws what the kernel answered. See fuse_lowlevel_notify_poll(3).
+  /// Throws what the kernel returned. See fuse_lowlevel_notify_poll(3).
   public func notify() throws(Errno) {
     let status = fuse_lowlevel_notify_poll(raw)
     if status < 0 { throw Errno(-status) }

@@ -1,12 +1,12 @@
-// Every request is answered exactly once. A Request cannot be copied, each answer consumes it, and
-// one that goes out of scope unanswered is answered EIO: so the compiler keeps the rule. While it
+// Every request is replied to exactly once. A Request cannot be copied, each reply consumes it, and
+// one that goes out of scope without a reply gets EIO: so the compiler keeps the rule. While it
 // lives it holds the session (by a count of its own, as the session is found through the request),
-// so that an answer that comes late finds the library's session still there.
+// so that a reply that comes late finds the library's session still there.
 
 import CFuse
 import Glibc
 
-/// Who asked for an operation.
+/// The process that asked for an operation.
 public struct Context: Hashable, Sendable {
   /// The user, as file systems see it (fsuid).
   public var uid: UInt32
@@ -26,9 +26,9 @@ public struct Context: Hashable, Sendable {
   }
 }
 
-/// A question of the kernel's that waits for its one answer.
+/// A request of the kernel's that waits for its one reply.
 ///
-/// It may be kept, and answered later and from another thread; a request that is dropped is answered
+/// It may be kept, and replied to later and from another thread; a request that is dropped gets
 /// EIO.
 ///
 /// `@unchecked Sendable`: it is one pointer, owned once, and fuse_reply_* may be called anywhere.
@@ -44,21 +44,21 @@ public struct Request: ~Copyable, @unchecked Sendable {
 
   deinit { _ = Request.finish(raw) { fuse_reply_err($0, EIO) } }
 
-  /// Who asked.
+  /// The process that asked.
   public var context: Context {
     let context = fuse_req_ctx(raw).pointee
     return Context(
       uid: context.uid, gid: context.gid, pid: context.pid, umask: context.umask)
   }
 
-  /// Whether the caller no longer waits for the answer. See fuse_req_interrupted(3).
+  /// Whether the caller no longer waits for the reply. See fuse_req_interrupted(3).
   public var isInterrupted: Bool { fuse_req_interrupted(raw) != 0 }
 
   /// Asks that `Operations.interrupted(token)` be called when the caller is interrupted.
   ///
   /// The call comes from inside `Session.process()`, or before this returns where the caller was
-  /// interrupted already. It may answer the request, but must not call this on it. Nothing comes
-  /// once the request is answered. See fuse_req_interrupt_func(3).
+  /// interrupted already. It may reply to the request, but must not call this on it. Nothing comes
+  /// once the request is replied to. See fuse_req_interrupt_func(3).
   public borrowing func onInterrupt(_ token: UInt64) {
     fuse_req_interrupt_func(
       raw,
@@ -86,7 +86,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
     answer { raw in withUnsafeBytes(of: message) { fuse_reply_buf(raw, $0.characters, $0.count) } }
   }
 
-  /// The pointer, which is to be answered by whoever has it now.
+  /// The pointer, which its new owner has to reply to.
   @inline(__always)
   private consuming func handOver() -> fuse_req_t {
     let raw = self.raw
@@ -96,7 +96,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
 
   @inline(__always)
   private static func finish(_ raw: fuse_req_t, _ reply: (fuse_req_t) -> Int32) -> Bool {
-    // The request is freed by its answer, so the session has to be found first.
+    // The request is freed by its reply, so the session has to be found first.
     let session = session(of: raw)
     let status = reply(raw)
     session.release()

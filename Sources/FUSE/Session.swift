@@ -54,7 +54,7 @@ public final class Session {
   private(set) var raw: OpaquePointer?
   /// The request that was received last; libfuse makes room for it at the first.
   let buffer: UnsafeMutablePointer<fuse_buf>
-  /// Whether the answer to the kernel's first request is about to pass `Transport`.
+  /// Whether the reply to the kernel's first request is about to pass `Transport`.
   var isAnsweringInit = false
   /// Whether the peer is not the kernel but speaks over a socket.
   private(set) var isSocket = false
@@ -171,7 +171,7 @@ public final class Session {
 
   /// Takes the next request into the session's buffer, over the one before.
   ///
-  /// Throws what read(2) on the descriptor answers out of the ordinary. See
+  /// Throws what read(2) on the descriptor returns out of the ordinary. See
   /// fuse_session_receive_buf(3).
   @inline(__always)
   public func receive() throws(Errno) -> Received {
@@ -203,7 +203,7 @@ public final class Session {
     guard status == 0 else { throw MountError(text: "", errno: Errno(-status)) }
   }
 
-  /// Agrees with the kernel: the first request, and the only one that libfuse answers by itself.
+  /// Agrees with the kernel: the first request, and the only one that libfuse serves by itself.
   func connected(_ info: UnsafeMutablePointer<fuse_conn_info>) {
     let offered = UInt32(info.pointee.capable)
     let wanted = settings.capabilities & offered

@@ -1,5 +1,5 @@
 // How messages pass to and from the kernel's descriptor. It is the library's own way, but for one
-// thing: what libfuse 3.14 would like to agree on but forgets to say is added to its answer to the
+// thing: what libfuse 3.14 would like to agree on but forgets to say is added to its reply to the
 // kernel's first request. Splicing is not offered, so it is never chosen.
 
 import CFuse
@@ -36,7 +36,7 @@ enum Transport {
     let written =
       session.isSocket
       ? send(to: descriptor, pieces, count) : writev(descriptor, pieces, count)
-    // An answer that finds nobody any more is none that libfuse need complain of: ENOENT is how
+    // A reply whose request is gone is none that libfuse need complain of: ENOENT is how
     // the kernel says the same of a caller that was interrupted.
     if written < 0 && (errno == ENODEV || errno == EPIPE) { errno = ENOENT }
     return written
@@ -59,7 +59,7 @@ enum Transport {
 }
 
 extension Session {
-  /// Adds to the answer to INIT what libfuse 3.14 has no words for; no harm where it has.
+  /// Adds to the reply to INIT what libfuse 3.14 has no words for; no harm where it has.
   fileprivate func amendInit(_ pieces: UnsafeMutableBufferPointer<iovec>) {
     guard let connection, pieces.count > 1, let memory = pieces[1].iov_base else { return }
     func add(_ bits: UInt64, to field: KeyPath<fuse_init_out, UInt32>) {

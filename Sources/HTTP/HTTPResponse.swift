@@ -44,7 +44,4 @@ package struct HTTPFailure: Error, Equatable {
 
   /// libcurl's own message, which names the host, port or limit where it can.
   package var message: String
-
-  /// Whether a time limit of the request ran out.
-  package var isTimeout: Bool { code == 28 }
 }

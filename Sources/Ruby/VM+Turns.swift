@@ -203,9 +203,6 @@ extension VM {
   /// Whether the code that runs now could yield from `fiber`.
   public func canPark(_ fiber: Value) -> Bool { cmr_can_park(raw, fiber.raw) }
 
-  /// Whether the fiber itself is running, and no other one inside it.
-  public func isCurrent(_ fiber: Value) -> Bool { cmr_is_current(raw, fiber.raw) }
-
   // MARK: Members
 
   /// Reads members of a stat-like by name, from a Hash or from any object's methods.

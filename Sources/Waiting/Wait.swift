@@ -87,8 +87,6 @@ package struct DescriptorEvents: OptionSet, Sendable {
 
   /// There is something to read, or the end. POLLIN.
   package static let readable = DescriptorEvents(rawValue: 0x001)
-  /// There is something exceptional to read. POLLPRI.
-  package static let urgent = DescriptorEvents(rawValue: 0x002)
   /// Writing would not block. POLLOUT.
   package static let writable = DescriptorEvents(rawValue: 0x004)
   /// There is an error; told without being asked for. POLLERR.

@@ -123,7 +123,7 @@ public final class Waiter: Sendable {
   package func drain(_ body: (Ticket, Outcome) -> Void) { outbox.drain(body) }
 
   /// Reports `.ready` when a descriptor becomes readable, and again after each `rearm`; an `.error`
-  /// instead is the last report.
+  /// instead is the last report. `cancel` ends it; the descriptor may be closed at once.
   package func watch(_ descriptor: Int32, _ ticket: Ticket) {
     outbox.expect(ticket, for: .drainAlways)
     post(.watch(descriptor, ticket), ticket)
@@ -131,9 +131,6 @@ public final class Waiter: Sendable {
 
   /// Makes a watch report once more, at once where its descriptor is still readable.
   package func rearm(_ ticket: Ticket) { inbox.post(.rearm(ticket)) }
-
-  /// Ends a watch; its descriptor may be closed at once.
-  package func unwatch(_ ticket: Ticket) { cancel(ticket) }
 
   /// Blocks the calling thread until one wait is over.
   ///

@@ -2,6 +2,9 @@ import Glibc
 import HTTP
 import Testing
 
+/// CURLE_OPERATION_TIMEDOUT.
+private let timedOut: Int32 = 28
+
 @Suite("What goes wrong")
 struct FailureTests {
   @Test("a server that never answers costs the timeout, no more")
@@ -11,7 +14,7 @@ struct FailureTests {
     request.timeout = 0.2
     var failure: HTTPFailure?
     let time = try seconds { failure = try Transfers().failure(of: request) }
-    #expect(failure?.isTimeout == true)
+    #expect(failure?.code == timedOut)
     #expect(failure?.message.contains("timed out") == true)
     #expect(time > 0.19 && time < 2)
   }
@@ -24,7 +27,7 @@ struct FailureTests {
     }
     var request = HTTPRequest(server.url())
     request.timeout = 0.3
-    #expect(try Transfers().failure(of: request)?.isTimeout == true)
+    #expect(try Transfers().failure(of: request)?.code == timedOut)
   }
 
   @Test("a stalled answer ends after the time without a byte")
@@ -36,7 +39,7 @@ struct FailureTests {
     var request = HTTPRequest(server.url())
     request.timeout = 0
     request.stallTimeout = 1
-    #expect(try Transfers().failure(of: request)?.isTimeout == true)
+    #expect(try Transfers().failure(of: request)?.code == timedOut)
   }
 
   @Test("a connection closed half-way is a failure, not a shorter answer")

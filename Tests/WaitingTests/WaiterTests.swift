@@ -333,7 +333,7 @@ struct WaiterTests {
     pipe.fill()
     bench.collect(3)
     bench.waiter.rearm(Ticket(9))
-    bench.waiter.unwatch(Ticket(9))
+    bench.waiter.cancel(Ticket(9))
     bench.collect(milliseconds: 20)
     #expect(bench.outcomes[Ticket(9)]?.count == 3)
   }

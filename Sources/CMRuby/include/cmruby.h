@@ -366,8 +366,6 @@ cmr_value cmr_parked(const cmr_vm *vm);
 /// Whether the running code could yield: `fiber` is at its root, directly or through
 /// fibers of the script's own, and no C function stands between.
 bool cmr_can_park(const cmr_vm *vm, cmr_value fiber);
-/// Whether `fiber` itself is running, and no other one inside it.
-bool cmr_is_current(const cmr_vm *vm, cmr_value fiber);
 
 /// Reads members of a stat-like by name: from a Hash by Symbol or String key, from any other object
 /// by the methods that it has. Bit i of the result says that `values[i]` was there and is not nil.

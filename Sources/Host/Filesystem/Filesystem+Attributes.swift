@@ -13,7 +13,7 @@ extension Filesystem {
     tell(task, node)
   }
 
-  /// Answers with a node's attributes.
+  /// Replies with a node's attributes.
   func tell(_ task: ScriptTask, _ node: Node) {
     // No more is captured than the host: this is done for every stat.
     call(task, .getattr, on: node) { [self] result throws(Errno) in
@@ -36,7 +36,7 @@ extension Filesystem {
     }
   }
 
-  /// The attributes that on_getattr answered; nil is a file that does not exist.
+  /// The attributes that on_getattr returned; nil is a file that does not exist.
   func attributes(in result: HookResult, of node: Node) throws(Errno) -> Attributes? {
     if result.isMissing {
       // A class without on_getattr: a root directory, and nothing in it.
@@ -69,7 +69,7 @@ extension Filesystem {
     change(node, changes, handle, in: task)
   }
 
-  /// The permission bits that are left of a file when it is written to by somebody who may not keep
+  /// The permission bits that are left of a file when it is written to by a caller that may not keep
   /// them, or changes its owner: without set-user-ID, and without set-group-ID where the group may
   /// execute it. nil where there is nothing to take away.
   ///
@@ -154,7 +154,7 @@ extension Filesystem {
     _ node: Node, _ access: AttributeChanges.Time?, _ modification: AttributeChanges.Time?,
     in task: ScriptTask, next: @escaping Done
   ) {
-    // One moment for both, so that who sets both to now finds them equal.
+    // One moment for both, so that a caller that sets both to now finds them equal.
     let now = Timestamp.now
     func moment(_ time: AttributeChanges.Time?) -> Timestamp? {
       switch time {
@@ -225,7 +225,7 @@ extension Filesystem {
     attributes.rdev = stat.rdev ?? 0
     node.scriptSize = stat.size
     let size = pendingSize(of: node, through: nil) ?? stat.size
-    // Also while what is written has a size: who opens the file next finds it handed over.
+    // Also while what is written has a size: the caller that opens the file next finds it handed over.
     node.hasUnknownSize = stat.isRegular && stat.size == nil
     attributes.size = size ?? node.measuredSize ?? 0
     attributes.blocks = stat.blocks ?? (attributes.size + 511) / 512

@@ -63,7 +63,7 @@ extension Filesystem {
     ) { [self] result throws(Errno) in try read(result) }
   }
 
-  /// on_read has answered, or the class has none.
+  /// on_read has returned, or the class has none.
   private func read(_ result: HookResult) throws(Errno) {
     let task = result.task
     let (offset, size) = task.range
@@ -91,8 +91,8 @@ extension Filesystem {
     return UnsafeRawBufferPointer(rebasing: content[start...].prefix(size))
   }
 
-  /// Reads a piece of what on_read_all answers. The content is kept from the read at offset 0 until
-  /// its end was read, so that who reads a file from beginning to end sees one content.
+  /// Reads a piece of what on_read_all returns. The content is kept from the read at offset 0 until
+  /// its end was read, so that a caller that reads a file from beginning to end sees one content.
   private func readAll(
     _ task: ScriptTask, _ node: Node, _ size: Int, _ offset: Int64, _ handle: OpenHandle?
   ) {
@@ -159,7 +159,7 @@ extension Filesystem {
     }
   }
 
-  /// on_write has answered: a write by somebody without privileges takes the file's away.
+  /// on_write has returned: a write by a caller without privileges takes the file's away.
   private func written(_ result: HookResult) throws(Errno) {
     guard !result.isMissing, let node = result.node else { throw Errno(ENOSYS) }
     let task = result.task

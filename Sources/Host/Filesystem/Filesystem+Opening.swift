@@ -6,7 +6,7 @@ import Glibc
 import Ruby
 import System
 
-/// What on_open, on_create and on_opendir answered.
+/// What on_open, on_create and on_opendir returned.
 struct Opened {
   var reply = OpenReply()
   /// What it said of direct_io; nil where it said nothing.
@@ -87,7 +87,7 @@ extension Filesystem {
     }
   }
 
-  /// Reads what a hook that opens has answered: 0, nil, a Hash of wishes, or a handle of its own.
+  /// Reads what a hook that opens has returned: 0, nil, a Hash of wishes, or a handle of its own.
   func opened(by result: HookResult) throws(Errno) -> Opened {
     let value = try results.value(of: result)
     var opened = Opened()
@@ -124,7 +124,7 @@ extension Filesystem {
     }
   }
 
-  /// Makes an open handle of what a hook answered.
+  /// Makes an open handle of what a hook returned.
   func register(
     _ opened: Opened, _ node: Node, _ flags: Int32, _ result: HookResult
   ) throws(Errno) -> OpenReply {

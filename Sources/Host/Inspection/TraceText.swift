@@ -13,8 +13,6 @@ struct TraceText {
   private var end: UnsafeMutablePointer<UInt8>
   private var limit: UnsafeMutablePointer<UInt8>
 
-  /// The most that one of the pieces takes that are not bytes from elsewhere: all 64 bits of a number.
-  static let longestNumber = 20
   /// The most that a detail takes that is no text.
   static let longestDetail = 128
 

@@ -1,7 +1,7 @@
-// The loop: one thread reads requests, runs Ruby, and answers.
+// The loop: one thread reads requests, runs Ruby, and replies.
 //
 // Invariants: while hooks wait, every other request goes on; with FUSE.multithread = false none does.
-// Whatever happens, the loop ends with every request answered and nothing mounted.
+// Whatever happens, the loop ends with every request replied to and nothing mounted.
 
 import CLinux
 import ControlProtocol
@@ -76,7 +76,7 @@ extension Mount {
     }
   }
 
-  /// Tells those who wait for it that the mount is live.
+  /// Tells those that wait for it that the mount is live.
   private func becomeLive(_ daemon: inout Background?, _ device: String?) {
     lifecycle.enter(.live)
     let options = filesystem.options

@@ -34,7 +34,7 @@ struct MountPoint {
           throw HostError("the mount point \(given): \(String(cString: strerror(errno)))")
         }
       default:
-        // A live mount whose script fails, or of somebody else who lets nobody in.
+        // A live mount whose script fails, or of another user, which lets no other in.
         let reason = String(cString: strerror(errno))
         try MountPoint.refuse(given, mountedAt: place)
         throw HostError("the mount point \(given): \(reason)")
@@ -55,7 +55,7 @@ struct MountPoint {
     MountTable.last(at: path).flatMap { $0.type.hasPrefix("fuse") ? $0 : nil }
   }
 
-  /// Whether a mount can be asked: one that its script pinCount up answers nobody.
+  /// Whether a mount can be asked: one that its script holds up does not answer.
   private static func answers(_ path: String) -> Bool {
     // Asked on a thread, which is through by the time that the process may fork, or is left behind
     // with it.
@@ -101,8 +101,8 @@ struct MountPoint {
   /// Unmounts as anybody else would: fails with EBUSY where a file stays open. To be called on a thread
   /// of its own, as the kernel may have something to ask of the filesystem before it goes.
   ///
-  /// A file may be pinned for no more than a moment: by a child of whoever has closed it, for one, that is
-  /// about to execute another program.
+  /// A file may be held open for no more than a moment: by a child of the process that closed it, say, that
+  /// is about to execute another program.
   ///
   /// What else is mounted there stays.
   static func unmount(_ place: MountedPlace) -> Int32 {

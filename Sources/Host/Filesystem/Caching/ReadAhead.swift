@@ -17,7 +17,7 @@ enum ReadAhead {
 
   /// Raises the read-ahead of the mount with a device number such as "0:57".
   ///
-  /// To be called once the kernel's first request was answered, which would lower it again. Only root
+  /// To be called once the kernel's first request was replied to, which would lower it again. Only root
   /// may; for anybody else, or without sysfs, it stays as it is, without a word, because it is no more
   /// than a matter of speed.
   static func raise(device: String, limit: UInt32?) {

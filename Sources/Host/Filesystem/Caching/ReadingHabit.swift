@@ -5,12 +5,12 @@ import System
 ///
 /// A large piece gets to its reader several times as fast past the kernel's cache. In all other cases
 /// the cache is better: it asks for many small pieces at once, for the next ones while the reader is
-/// busy with those it has, and only once for what is read again. So whoever opens a file is expected to
+/// busy with those it has, and only once for what is read again. So a caller that opens a file is expected to
 /// read it as those before did; each time that proves wrong, twice as many have to do so until it is
 /// expected again.
 ///
-/// Who opens with O_DIRECT wants no cache. The kernel's own way to do that is made for disks: it cuts a
-/// large read into pieces that it asks for at once, which is good for scripts that take their time.
+/// A caller that opens with O_DIRECT wants no cache. The kernel's own way to do that is made for disks: it
+/// cuts a large read into pieces that it asks for at once, which is good for scripts that take their time.
 struct ReadingHabit {
   /// What one open file shows of it.
   struct Signs {
@@ -25,7 +25,7 @@ struct ReadingHabit {
     private var slow = 0
     private var reads = 0
 
-    /// A piece is asked for; answers what `end` is to be told, or 0 if nothing.
+    /// A piece is asked for; returns what `end` is to be told, or 0 if nothing.
     mutating func begin(_ size: Int) -> UInt64 {
       if isPastCache || pieces == 0 {
         pieces += 1
@@ -35,13 +35,13 @@ struct ReadingHabit {
       return isDirect || size >= ReadingHabit.large ? monotonicNanoseconds() : 0
     }
 
-    /// The script has answered a piece.
+    /// The script has returned a piece.
     mutating func end(_ beginning: UInt64) {
       if monotonicNanoseconds() - beginning > ReadingHabit.slow { slow += 1 }
     }
 
     fileprivate var isRead: Bool { reads > 0 }
-    /// By their number, not by all of their time: any one may have been pinned up by other programs.
+    /// By their number, not by all of their time: any one may have been held up by other programs.
     fileprivate var isQuick: Bool { slow * 2 < reads }
     /// Whether the cache would be better for a file of that size.
     fileprivate func speakForTheCache(_ size: Int64) -> Bool {
@@ -66,8 +66,8 @@ struct ReadingHabit {
     private static let patience: UInt64 = 1
   #endif
 
-  /// Whether who opens the file now, with O_DIRECT or without, is expected to be better off past the
-  /// cache.
+  /// Whether a caller that opens the file now, with O_DIRECT or without, is expected to be better off past
+  /// the cache.
   func isPastCache(direct: Bool) -> Bool { direct ? isQuick : inARow >= convincing }
 
   /// An open file of so many bytes is closed.
