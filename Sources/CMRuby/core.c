@@ -65,6 +65,15 @@ static void seed(mrb_value random) {
   memcpy(mrb_istruct_ptr(random), state, sizeof state);
 }
 
+// The generator that `rand` without a receiver takes its numbers from.
+static mrb_value default_random(mrb_state *mrb, struct RClass *random) {
+#if CMR_MRUBY == 301
+  return mrb_const_get(mrb, mrb_obj_value(random), mrb_intern_lit(mrb, "DEFAULT"));
+#else
+  return mrb_iv_get(mrb, mrb_obj_value(random), mrb_intern_lit(mrb, "mruby_Random"));
+#endif
+}
+
 static mrb_value initialize_random(mrb_state *mrb, mrb_value self) {
   ((cmr_vm *)mrb->ud)->random_initialize(mrb, self);
   if (mrb_get_argc(mrb) == 0) seed(self);
@@ -95,7 +104,7 @@ void cmr_mend_core(cmr_vm *vm) {
   if (vm->random_initialize) {
     mrb_define_method(mrb, random, "initialize", initialize_random, MRB_ARGS_OPT(1));
   }
-  seed(mrb_const_get(mrb, mrb_obj_value(random), mrb_intern_lit(mrb, "DEFAULT")));
+  seed(default_random(mrb, random));
 
   mrb_define_method(mrb, mrb->module_class, "method_added", method_added, MRB_ARGS_REQ(1));
   struct RClass *basic = mrb_class_get(mrb, "BasicObject");
