@@ -56,7 +56,9 @@ final class Mount {
       guard let point else { return .nil }
       return try vm.string(RawText.bytes(of: point))
     }
-    try vm.define("FUSE", "__help") { [vm] _ throws(RubyException) in try vm.string(Hook.help) }
+    try vm.define("FUSE", "__help") { [unowned self] _ throws(RubyException) in
+      try vm.string(Hook.help)
+    }
   }
 
   /// Mounts, serves until the end, unmounts; returns the exit status.

@@ -14,16 +14,17 @@ import Waiting
 extension Scheduler {
   /// Defines the methods that Ruby waits with.
   func defineWaiting(_ arguments: WaitArguments) throws(RubyException) {
-    let vm = interpreter.vm
+    unowned let vm = interpreter.vm
     try vm.setConstant("PARKED", to: vm.parked, in: vm[interpreter.fuse])
-    try vm.define("FUSE", "__park") { [unowned self] call throws(RubyException) in
+    try vm.define("FUSE", "__park") {
+      [unowned self, unowned arguments] call throws(RubyException) in
       try park(vm.text(call[0].symbol ?? vm.name("")), call[1], arguments)
     }
-    try vm.define("FUSE", "__http_close") { call in
+    try vm.define("FUSE", "__http_close") { [unowned arguments] call in
       arguments.closeStream(call[0])
       return .nil
     }
-    try vm.define("FUSE", "__bury") { call in
+    try vm.define("FUSE", "__bury") { [unowned arguments] call in
       arguments.bury(call[0])
       return .nil
     }

@@ -64,7 +64,7 @@ struct ScriptCheck {
 
   private func look(_ callsHooks: Bool) throws(RubyException) -> CheckResult {
     let names = Hook.table.map(\.name)
-    try vm.define("FUSE", "__nearest_hook") { [vm] call throws(RubyException) in
+    try vm.define("FUSE", "__nearest_hook") { [unowned vm] call throws(RubyException) in
       guard let name = call[0].text,
         let nearest = Spelling.nearest(to: name, among: names, prefix: "on_".count)
       else { return .nil }
