@@ -18,7 +18,7 @@ package enum JSONFault: Error, Equatable {
 /// @unchecked: it belongs to one thread at a time, which lets go of it when it hands it on.
 package final class JSONParser: @unchecked Sendable {
   /// How deep a text may be nested where no bound is given.
-  package static let deepest = 1_000_000
+  package static let deepest = 100_000
 
   private let parser: OpaquePointer
   /// The text, with room behind it.

@@ -77,7 +77,7 @@ import Testing
       try ruby("JSON.parse('{\"a\":' * 100000, max_nesting: 0)").hasPrefix("JSON::ParserError: "))
     #expect(
       try ruby("a = []; a << a; JSON.dump(a)")
-        == "JSON::NestingError: nesting of 1000001 is too deep")
+        == "JSON::NestingError: nesting of 100001 is too deep")
     #expect(try ruby("JSON.parse('[[]]', max_nesting: 1)").hasPrefix("JSON::NestingError: "))
     #expect(try ruby("JSON.parse('[1]', max_nesting: 2**62)") == "[1]")
     #expect(try ruby("JSON.parse('[1]', max_nesting: -1)") == "[1]")
@@ -111,7 +111,7 @@ import Testing
         before = ticks
         JSON.generate(JSON.parse(TEXT)) == TEXT && ticks > before + 2
         """) == "true")
-    #expect(try ruby("JSON.parse('[' + '1,' * 400000 + '1]').size") == "400001")
+    #expect(try ruby("JSON.parse('[' + '1234567,' * 100000 + '1]').size") == "100001")
   }
 
   @Test func whatIsBeingReadIsNobodyElses() throws {
@@ -137,11 +137,11 @@ import Testing
     #expect(
       try ruby(
         """
-        text = '[' + '123456,' * 1000000 + '1]'
+        text = '[' + ('"' + '1' * 67 + '",') * 100000 + '1]'
         FUSE.spawn { 3.times { text.setbyte(1, 120); text << "x"; sleep 0 } }
         list = JSON.parse(text)
-        [list.size, list[0], text[1]]
-        """) == #"[1000001, 123456, "x"]"#)
+        [list.size, list[0].size, text[1]]
+        """) == #"[100001, 67, "x"]"#)
   }
 
   @Test func theNativesHoldForAnything() throws {

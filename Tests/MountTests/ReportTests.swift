@@ -53,7 +53,9 @@ import Testing
           from FILE:11:in on_read_all
 
       """
-    #expect(log.withoutFolders == expected)
+    // In mruby 3.3 it is a method in Ruby that has no lines.
+    let since = expected.replacing("    from FILE:17:in times\n", with: "")
+    #expect([expected, since].contains(log.withoutFolders))
   }
 
   @Test(arguments: [

@@ -35,6 +35,8 @@ class SystemCallError < StandardError
   def self.__errno
     number = self::Errno
     number if number.is_a?(Integer)
+  rescue NameError # mruby 3.3, as Ruby does, looks no further than the ancestors
+    nil
   end
 
   attr_reader :errno
