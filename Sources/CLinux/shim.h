@@ -44,7 +44,7 @@ static inline void clinux_give_up(const char *line, size_t count, const char *mo
   _exit(1);
 }
 
-// sched_getaffinity(2) of the calling thread, as the kernel has it: a bit a processor. Answers a
+// sched_getaffinity(2) of the calling thread, as the kernel has it: a bit a processor. Returns a
 // negative number where it fails.
 static inline long clinux_getaffinity(size_t size, void *set) {
   return syscall(SYS_sched_getaffinity, 0, size, set);
@@ -77,7 +77,7 @@ static inline int clinux_peer(int socket, pid_t *_Nonnull pid, uid_t *_Nonnull u
 // prctl(2), which is variadic: this process is to be sent `signal` when its parent ends.
 static inline int clinux_die_with_parent(int signal) { return prctl(PR_SET_PDEATHSIG, signal); }
 
-// fallocate(2), which glibc declares to those who ask for all of GNU only.
+// fallocate(2), which glibc declares only where all of GNU is asked for.
 extern int fallocate(int, int, off_t, off_t);
 static inline int clinux_fallocate(int file, int mode, long long offset, long long count) {
   return fallocate(file, mode, (off_t)offset, (off_t)count);

@@ -67,8 +67,8 @@ public struct DirectoryBuffer: ~Copyable {
   /// Replies to readdir or readdirplus with what was added, at once, and tells whether the kernel took it:
   /// otherwise none of the entries counts as a look-up.
   @discardableResult
-  public borrowing func answer(_ request: consuming Request) -> Bool {
-    request.answer {
+  public borrowing func reply(to request: consuming Request) -> Bool {
+    request.reply {
       fuse_reply_buf($0, UnsafeRawBufferPointer(start: memory, count: used).characters, used)
     }
   }

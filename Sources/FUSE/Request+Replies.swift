@@ -11,12 +11,12 @@ private struct CreatedMessage {
 /// The replies. Which of them fit a request is said by the method of `Operations` that gets it.
 extension Request {
   /// Replies that the act was done.
-  public consuming func succeed() { answer { fuse_reply_err($0, 0) } }
+  public consuming func succeed() { reply { fuse_reply_err($0, 0) } }
 
   /// Replies with an error; one that the kernel has no number for is ERANGE. See fuse_reply_err(3).
   public consuming func fail(_ error: Errno) {
     let isKnown = 0...Errno.largest ~= error.rawValue
-    answer { fuse_reply_err($0, isKnown ? error.rawValue : ERANGE) }
+    reply { fuse_reply_err($0, isKnown ? error.rawValue : ERANGE) }
   }
 
   /// Replies with the file that was found or made; a look-up that the kernel will forget later, unless
@@ -55,7 +55,7 @@ extension Request {
   /// It spares the caller a closure, out of which a request cannot be consumed. See
   /// fuse_reply_buf(3).
   public consuming func bytes(_ bytes: RawSpan) {
-    answer { raw in bytes.withUnsafeBytes { fuse_reply_buf(raw, $0.characters, $0.count) } }
+    reply { raw in bytes.withUnsafeBytes { fuse_reply_buf(raw, $0.characters, $0.count) } }
   }
 
   /// Replies with the target of a symbolic link: bytes that end where the buffer does.
@@ -76,20 +76,20 @@ extension Request {
 
   /// Replies with bytes, which the kernel takes from where they lie. See fuse_reply_buf(3).
   public consuming func bytes(_ bytes: UnsafeRawBufferPointer) {
-    answer { fuse_reply_buf($0, bytes.characters, bytes.count) }
+    reply { fuse_reply_buf($0, bytes.characters, bytes.count) }
   }
 
   /// Replies with the statistics of the filesystem. See fuse_reply_statfs(3).
   public consuming func statistics(_ statistics: FilesystemStatistics) {
     var value = statistics.cValue
-    answer { fuse_reply_statfs($0, &value) }
+    reply { fuse_reply_statfs($0, &value) }
   }
 
   /// Replies how many bytes the extended attribute, or the list of them, has.
   ///
   /// See fuse_reply_xattr(3).
   public consuming func attributeSize(_ count: Int) {
-    answer { fuse_reply_xattr($0, count) }
+    reply { fuse_reply_xattr($0, count) }
   }
 
   /// Replies which lock stands in the way; one of kind `none` if none does.
@@ -97,22 +97,22 @@ extension Request {
   /// See fuse_reply_lock(3).
   public consuming func lock(_ lock: FileLock) {
     var value = lock.cValue
-    answer { fuse_reply_lock($0, &value) }
+    reply { fuse_reply_lock($0, &value) }
   }
 
   /// Replies which block of the device holds the block asked for. See fuse_reply_bmap(3).
   public consuming func block(_ index: UInt64) {
-    answer { fuse_reply_bmap($0, index) }
+    reply { fuse_reply_bmap($0, index) }
   }
 
   /// Replies what ioctl(2) returns, and with which bytes. See fuse_reply_ioctl(3).
   public consuming func ioctl(result: Int32, bytes: UnsafeRawBufferPointer) {
-    answer { fuse_reply_ioctl($0, result, bytes.baseAddress, bytes.count) }
+    reply { fuse_reply_ioctl($0, result, bytes.baseAddress, bytes.count) }
   }
 
   /// Replies what ioctl(2) returns, and with the bytes of an array's span, say.
   public consuming func ioctl(result: Int32, bytes: RawSpan) {
-    answer { raw in
+    reply { raw in
       bytes.withUnsafeBytes { fuse_reply_ioctl(raw, result, $0.baseAddress, $0.count) }
     }
   }
@@ -131,17 +131,17 @@ extension Request {
     }
     let input = pieces(input)
     let output = pieces(output)
-    answer { fuse_reply_ioctl_retry($0, input, input.count, output, output.count) }
+    reply { fuse_reply_ioctl_retry($0, input, input.count, output, output.count) }
   }
 
   /// Replies which of the events have come (POLLIN, POLLOUT, ...). See fuse_reply_poll(3).
   public consuming func polled(_ events: UInt32) {
-    answer { fuse_reply_poll($0, events) }
+    reply { fuse_reply_poll($0, events) }
   }
 
   /// Replies with the new offset, in bytes. See fuse_reply_lseek(3).
   public consuming func offset(_ offset: Int64) {
-    answer { fuse_reply_lseek($0, numericCast(offset)) }
+    reply { fuse_reply_lseek($0, numericCast(offset)) }
   }
 }
 

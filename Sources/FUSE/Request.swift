@@ -74,8 +74,8 @@ public struct Request: ~Copyable, @unchecked Sendable {
   /// it does not where the caller was interrupted, or the mount is gone.
   @discardableResult
   @inline(__always)
-  consuming func answer(_ reply: (fuse_req_t) -> Int32) -> Bool {
-    Request.finish(handOver(), reply)
+  consuming func reply(_ send: (fuse_req_t) -> Int32) -> Bool {
+    Request.finish(handOver(), send)
   }
 
   /// The same with a message of the kernel's own protocol, linux/fuse.h. Where libfuse has a function
@@ -83,7 +83,7 @@ public struct Request: ~Copyable, @unchecked Sendable {
   @discardableResult
   @inline(__always)
   consuming func send<Message>(_ message: Message) -> Bool {
-    answer { raw in withUnsafeBytes(of: message) { fuse_reply_buf(raw, $0.characters, $0.count) } }
+    reply { raw in withUnsafeBytes(of: message) { fuse_reply_buf(raw, $0.characters, $0.count) } }
   }
 
   /// The pointer, which its new owner has to reply to.

@@ -23,7 +23,7 @@ struct LogState {
   private static let leastGarbage: Int64 = 256 << 10
   /// Readable when another process may have written; -1 where the system does not tell.
   let changes: Int32
-  /// What somebody should be told, oldest first.
+  /// What is to be reported, oldest first.
   var notes: [String] = []
 
   /// Opens the log of that path, or begins one. Paths are resolved and directories opened now.
@@ -62,7 +62,7 @@ struct LogState {
       do {
         let there = try directory.identity(of: name)
         if there == nil {
-          // Somebody has removed it: what waits is still to be delivered.
+          // It was removed by another program: what waits is still to be delivered.
           try takeIn()
           do { return try rewrite(replacing: false) } catch  where error.errno == EEXIST {
             // Another process has just made a new one.

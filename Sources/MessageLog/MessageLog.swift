@@ -98,7 +98,7 @@ package final class MessageLog: Sendable {
   /// How many messages there are, as far as is known without asking.
   package var status: Status { known.withLock { $0.status } }
 
-  /// What somebody should be told, once.
+  /// What is to be reported, once.
   package func takeNotes() -> [String] {
     known.withLock { known in
       defer { known.notes = [] }

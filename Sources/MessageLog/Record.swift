@@ -6,7 +6,7 @@
 //   marker, checksum of the rest of the header, checksum of the payload, length of the payload, kind
 //   (five little-endian numbers of 32 bits), id (16 bytes)
 //
-// Checksums begin with the salt, which only those know who may read the file: bytes inside a message
+// Checksums begin with the salt, which is known only to those that may read the file: bytes inside a message
 // cannot pass for records, even where the log is damaged just before them.
 
 import Glibc

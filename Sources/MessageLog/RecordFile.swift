@@ -152,7 +152,7 @@ final class RecordFile {
 
   // MARK: Reading
 
-  /// Hands out the records that have come since the last time; answers which bytes between them are
+  /// Hands out the records that have come since the last time; returns which bytes between them are
   /// damaged. What comes after the last one was never told to be there, and is cut off.
   func catchUp(
     _ body: (Record, _ offset: Int64) -> Void
@@ -226,7 +226,7 @@ final class RecordFile {
 
   // MARK: Writing
 
-  /// Appends records and puts them on disk, with room behind them for so many bytes more; answers where
+  /// Appends records and puts them on disk, with room behind them for so many bytes more; returns where
   /// each begins. Where that fails the file is as it was before.
   func append(_ records: [Record], room: Int64 = 0) throws(LogFailure) -> [Int64] {
     var bytes: [UInt8] = []

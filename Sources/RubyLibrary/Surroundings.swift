@@ -68,7 +68,7 @@ package enum Surroundings {
     try vm.evaluate(source, file: file)
   }
 
-  /// The numbers of Linux that hooks are handed and answer with.
+  /// The numbers of Linux that hooks are handed and return.
   private static let constants: [(String, Int)] = [
     ("S_IFMT", Int(S_IFMT)), ("S_IFDIR", Int(S_IFDIR)), ("S_IFREG", Int(S_IFREG)),
     ("S_IFLNK", Int(S_IFLNK)), ("S_IFIFO", Int(S_IFIFO)), ("S_IFSOCK", Int(S_IFSOCK)),

@@ -26,7 +26,7 @@ package final class LineWriter: Sendable {
   }
 
   private enum Kind {
-    /// Never makes anybody wait for long: a file, /dev/null.
+    /// Never makes a writer wait for long: a file, /dev/null.
     case quick
     case own
     case socket

@@ -32,8 +32,8 @@ public struct LinuxRelease: Equatable, Sendable {
   public var mapsDirectIO: Bool { (version, patchLevel) >= (6, 6) }
 
   /// Whether this one drops what is cached of a file before and after a write that goes past the
-  /// cache. Others let somebody who reads meanwhile keep the old bytes, and those before 6.6 also
-  /// whoever had read them before. No bit of the protocol tells; a kernel of which this is not known
+  /// cache. Others let a process that reads meanwhile keep the old bytes, and those before 6.6 also
+  /// those that had read them before. No bit of the protocol tells; a kernel of which this is not known
   /// counts as one that does not.
   public var dropsCacheOnWrites: Bool {
     switch (version, patchLevel) {

@@ -27,7 +27,7 @@ package enum Terminal {
 
   /// Writes text at once. write(2).
   ///
-  /// Answers false where nobody is left to read it.
+  /// Returns false where the reader is gone.
   @discardableResult
   package static func write(_ text: String, to descriptor: Int32 = STDOUT_FILENO) -> Bool {
     write(Array(text.utf8), to: descriptor)

@@ -182,6 +182,6 @@ private final class SmallFilesystem: Operations {
         return
       }
     }
-    listing.answer(request)
+    listing.reply(to: request)
   }
 }

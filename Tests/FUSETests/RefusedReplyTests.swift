@@ -31,7 +31,7 @@ private final class Replying: Operations {
   func readdir(_ request: consuming Request, node: NodeID, size: Int, offset: Int64, file: OpenFile)
   {
     beforeReply()
-    wasTaken.append(DirectoryBuffer(capacity: 64).answer(request))
+    wasTaken.append(DirectoryBuffer(capacity: 64).reply(to: request))
   }
 }
 

@@ -52,7 +52,7 @@ typedef enum {
   CMR_OTHER,
 } cmr_type;
 
-/// Bytes that belong to somebody else. They may hold NUL and need not be UTF-8.
+/// Bytes that belong to the caller or the VM. They may hold NUL and need not be UTF-8.
 typedef struct {
   const char *_Nullable start;
   size_t count;

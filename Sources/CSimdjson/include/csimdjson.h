@@ -48,7 +48,7 @@ bool cjson_is_utf8(const char *_Nullable text, size_t count);
 
 /// At most so many bytes are written for a number.
 enum { CJSON_NUMBER_BYTES = 40 };
-/// Writes the shortest text that mruby reads as this number, with a point or an exponent in it; answers how
+/// Writes the shortest text that mruby reads as this number, with a point or an exponent in it; returns how
 /// many bytes it has. The number is finite.
 ///
 /// A word-boxed Float lacks the last two bits of its mantissa, so 0.1 is a little less than the nearest

@@ -1,4 +1,4 @@
-// Which close(2) of a file is the last one of whatever writes to it.
+// Which close(2) of a file is the last one of the process that writes to it.
 //
 // The kernel tells of each descriptor that is closed: by a child, which has a copy of its parent's, by dup2(2),
 // and by the shell between a redirection and the first byte. A content is complete once the process that

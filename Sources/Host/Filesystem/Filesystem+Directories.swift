@@ -134,7 +134,7 @@ extension Filesystem {
       return fail(listing.task, error)
     }
     reply(listing.task) {
-      if !directoryBuffer.answer($0) { forgetLookups(of: listing.entered) }
+      if !directoryBuffer.reply(to: $0) { forgetLookups(of: listing.entered) }
     }
   }
 

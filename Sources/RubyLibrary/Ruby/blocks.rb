@@ -80,7 +80,7 @@ module FUSE
     end
   end
 
-  # Extended attributes. The kernel has checked who may do what.
+  # Extended attributes. The kernel has checked the permissions.
   module Xattrs
     # Not "system.": to store an access control list would not make it count.
     NAMESPACES = ["user.", "trusted.", "security."]
@@ -159,7 +159,7 @@ module FUSE
       whole || ""
     end
 
-    # Writes as much as there is room for, and answers how much that was. The String is kept: it must
+    # Writes as much as there is room for, and returns how much that was. The String is kept: it must
     # not be changed afterwards.
     def write(data, offset)
       written = 0
@@ -326,7 +326,7 @@ module FUSE
       own[1] += inodes
     end
 
-    # An answer to on_statfs.
+    # A result for on_statfs.
     def statfs
       blocks = (@most_bytes || 1 << 50) / BLOCK
       files = @most_inodes || 1 << 32
@@ -403,7 +403,7 @@ module FUSE
         @root ||= Entry.new(S_IFDIR | 0755)
       end
 
-      # A file with this content, or with what the block answers each time it is read.
+      # A file with this content, or with what the block returns each time it is read.
       def file(name, content = nil, mode = nil, &block)
         content, mode = nil, content if content.is_a?(Integer)
         entry = place(name, Entry.new(S_IFREG | (mode || 0444)))

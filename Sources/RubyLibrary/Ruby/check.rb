@@ -299,19 +299,19 @@ module FUSE
       return unless content.is_a?(String)
       length = content.size unless length.is_a?(Integer)
       return if length == size
-      # What cannot be told from one read: a hook that answers less than is asked for.
+      # What cannot be told from one read: a hook that returns less than is asked for.
       return if name == :on_read && length < size && length > 0
       warn(place(:on_getattr), "st_size of #{path} is #{size}, but #{name} answers #{length} bytes")
     end
 
-    # The handle that a hook which opens answers; the block is called where it cannot be opened.
+    # The handle that a hook which opens returns; the block is called where it cannot be opened.
     def open(instance, path, hook)
       handle = call(instance, path, hook, O_RDONLY) { return yield }
       return yield if denied?(handle) && !handle.nil? && handle != 0
       handle == 0 ? nil : handle.is_a?(Hash) ? handle[:handle] : handle
     end
 
-    # What a hook answers: the exception where it is an errno. The block is called where it is any
+    # What a hook returns: the exception where it is an errno. The block is called where it is any
     # other, which is a warning, and where it waits for too long.
     def call(instance, path, name, *arguments)
       return nil unless defined_hook?(name)

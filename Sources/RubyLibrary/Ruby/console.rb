@@ -47,7 +47,7 @@ module FUSE
       @scope = $__fusuma_eval.call("_ = nil; #{SCOPE}", NAME)
     end
 
-    # Evaluates a line, in which these local variables are set; answers its value as text.
+    # Evaluates a line, in which these local variables are set; returns its value as text.
     def evaluate(source, names)
       declare(names - @names)
       value = @scope.call(source)
@@ -90,7 +90,7 @@ module FUSE
         ("a".."z").include?(character) || ("A".."Z").include?(character) || ("0".."9").include?(character)
     end
 
-    # The host's own names are for whoever types their underscores.
+    # The host's own names are completed only after their underscores.
     def hidden?(name, word)
       mark = name.rindex(".") || name.rindex(":") || -1
       name[mark + 1, 2] == "__" && word[mark + 1, 2] != "__"
@@ -125,7 +125,7 @@ module FUSE
       []
     end
 
-    # The value of a variable or constant; whatever would call a method is nobody's to call here.
+    # The value of a variable or constant; what would call a method is not looked at here.
     def value_of(text)
       return nil if text.empty? || text.include?(".")
       first = text.split("::")[0].to_s

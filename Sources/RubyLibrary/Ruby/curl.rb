@@ -1,10 +1,10 @@
-# Curl: HTTP calls, with the names of the mruby-curl gem. The hook that calls waits; nobody else does.
+# Curl: HTTP calls, with the names of the mruby-curl gem. The hook that calls waits; no other does.
 #
 # Natives used: FUSE.__http_close(stream). In turn.rb:
 #   FUSE.__wait(:http, method, url, ["Name: value", ...], body or nil, options)
 #     -> [major, minor, status, message, header block, body]
-#   FUSE.__wait(:http_stream, ... the same ...) -> a stream, which ends where nobody has it any more
-#   FUSE.__wait(:http_next, stream) -> [header block, chunk], and at the end what :http answers, with
+#   FUSE.__wait(:http_stream, ... the same ...) -> a stream, which ends when it is garbage
+#   FUSE.__wait(:http_next, stream) -> [header block, chunk], and at the end what :http returns, with
 #     an empty body
 # A failure raises RuntimeError with libcurl's message. The options, all optional:
 #   timeout:, connect_timeout: seconds, 0 is for ever; stall_timeout: seconds without a byte
@@ -19,7 +19,7 @@ class Curl
   HTTP_1_0 = 1
   HTTP_1_1 = 2
   HTTP_VERSION = HTTP_1_1
-  # In seconds and milliseconds; nil is the default of 30 seconds for an answer that comes whole, and
+  # In seconds and milliseconds; nil is the default of 30 seconds for a response that comes whole, and
   # of a minute without a byte for one that is streamed. 0 is for ever.
   TIMEOUT = nil
   TIMEOUT_MS = nil
@@ -110,8 +110,8 @@ class Curl
 
   private
 
-  # Answers the Response, or, where there is a block, yields (Response without a body, chunk) for
-  # each piece and answers nil.
+  # Returns the Response, or, where there is a block, yields (Response without a body, chunk) for
+  # each piece and returns nil.
   def __perform(method, url, headers, body, block)
     raise TypeError, "expected a URL, got #{url.inspect}" unless url.is_a?(String)
     if url.bytes.any? { |byte| byte < 32 || byte == 127 }

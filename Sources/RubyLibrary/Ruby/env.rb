@@ -26,7 +26,7 @@ class << ENV
     default[0]
   end
 
-  # The value that was there; where there was none, nil or what the block answers.
+  # The value that was there; where there was none, nil or what the block returns.
   def delete(name)
     value = self[name]
     return block_given? ? yield(name) : nil if value.nil?

@@ -71,7 +71,7 @@ module FUSE
       instance.nil? ? __adopt(slot, @klass.new(path, *@args)) : instance
     end
 
-    # Who asked for the operation that is being answered.
+    # The process that asked for the operation that is being served.
     def context
       Context.new(*__context)
     end
@@ -82,7 +82,7 @@ module FUSE
       nil
     end
 
-    # Wakes those who wait for a file with poll(2) or select(2).
+    # Wakes the processes that wait for a file with poll(2) or select(2).
     def notify_poll(path)
       __notify_poll(path)
       nil

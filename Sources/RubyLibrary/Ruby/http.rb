@@ -106,7 +106,7 @@ module HTTP
       Errno.__numbers[ERRNOS[@status_code] || (@status_code < 500 ? :EINVAL : :EIO)]
     end
 
-    # Raises the error that the status is to a filesystem; answers the Response where it is none.
+    # Raises the error that the status is to a filesystem; returns the Response where it is none.
     def check!
       number = errno
       number ? SystemCallError._sys_fail(number, "HTTP #{@status_code} #{message}".strip) : self
@@ -149,7 +149,7 @@ module HTTP
       URL.new.__locate(HTTP.__split_url(url))
     end
 
-    # Answers a Request, or yields it where there is a block.
+    # Returns a Request, or yields it where there is a block.
     def parse_request(data)
       line, headers, rest = __split(data)
       method, target, version = line.split(" ")
@@ -167,7 +167,7 @@ module HTTP
       block_given? ? (yield request; nil) : request
     end
 
-    # Answers a Response, or yields it where there is a block. Of several answers in a row (100,
+    # Returns a Response, or yields it where there is a block. Of several responses in a row (100,
     # the proxy's own, followed redirects) it is the last.
     def parse_response(data)
       line = headers = nil

@@ -29,7 +29,7 @@ class IO
       end
     end
 
-    # Calls the block until it answers true, with pauses: for what no descriptor tells of.
+    # Calls the block until it returns true, with pauses: for what no descriptor tells of.
     def __try_until
       pause = 0.001
       until yield
@@ -41,7 +41,7 @@ class IO
     alias __sysopen sysopen
 
     # Opening a FIFO waits for its other end. To read, it is opened at once instead, and the first
-    # read waits; to write, opening is tried until somebody reads.
+    # read waits; to write, opening is tried until a process reads.
     def sysopen(path, mode = nil, permissions = 0666)
       mode = "r" if mode.nil?
       fifo = FileTest.pipe?(path)

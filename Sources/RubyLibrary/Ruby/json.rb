@@ -95,7 +95,7 @@ module JSON
       source.nil? || source.empty? ? nil : parse(source, options)
     end
 
-    # As generate, written to `io` where there is one, which is then answered.
+    # As generate, written to `io` where there is one, which is then returned.
     def dump(object, io = nil)
       text = generate(object, { max_nesting: 0, allow_nan: true })
       return text if io.nil?

@@ -32,7 +32,7 @@ $LOADED_FEATURES = []
 $" = $LOADED_FEATURES
 
 module FUSE
-  # What needs no file, because it is here already; `require` of one is answered false.
+  # What needs no file, because it is here already; `require` of one returns false.
   BUILT_IN = ["json", "env", "errno", "curl", "http", "socket", "io", "process", "fiber", "enumerator",
     "rational", "complex", "time"]
 
@@ -104,7 +104,7 @@ module FUSE
     end
 
     # Runs what at_exit was given, the last first. What a block raises is reported and stops no
-    # other. Answers the status that a block's own exit asked for, or nil.
+    # other. Returns the status that a block's own exit asked for, or nil.
     def __run_at_exit
       status = nil
       while (block = @at_exit.pop)
@@ -148,7 +148,7 @@ module Kernel
     FUSE.__directory_of(caller(1, 1)[0])
   end
 
-  # Waits, for ever without an argument, and answers the whole seconds that it took.
+  # Waits, for ever without an argument, and returns the whole seconds that it took.
   def sleep(seconds = nil)
     unless seconds.nil?
       raise TypeError, "can't convert #{seconds.class} into time interval" unless seconds.is_a?(Numeric)

@@ -5,7 +5,7 @@
 #   def on_write_all(data) = OUTBOX.put(data)
 #
 # What was put is handed to the block, one item at a time and in order, by background work. An
-# exception, or an HTTP answer of 400 or more, is a failure: the item is tried again after a pause
+# exception, or an HTTP status of 400 or more, is a failure: the item is tried again after a pause
 # that doubles each time, and those behind it wait.
 #
 # With a file, an item is on disk when `put` returns, and noted there as delivered before the next one is
@@ -39,7 +39,7 @@ module FUSE
     attr_reader :last_error
 
     # file: where items are kept; Strings of any bytes, and whatever JSON can hold.
-    # url:, headers: instead of a block: each item is posted there, and an answer of 400 to 499, save 408,
+    # url:, headers: instead of a block: each item is posted there, and a status of 400 to 499, save 408,
     #   425 and 429, means that it will never be taken.
     # secret: what HTTP requests are signed with, as standardwebhooks.com has it; an Array for several.
     # drain: seconds to go on for after the unmount.
@@ -92,7 +92,7 @@ module FUSE
       @store.letters
     end
 
-    # Lets dead letters wait again, behind all others: that of an id, or all. Answers how many.
+    # Lets dead letters wait again, behind all others: that of an id, or all. Returns how many.
     def redeliver(id = nil)
       count = @store.redeliver(id)
       @changed.wake
@@ -185,7 +185,7 @@ module FUSE
       @store.release
     end
 
-    # A replaced outbox that was empty has ended its work; whoever still has it may put more.
+    # A replaced outbox that was empty has ended its work; code that still has it may put more.
     def __work_again
       return if @works || @closed
       @works = true
@@ -237,7 +237,7 @@ module FUSE
       nil
     end
 
-    # One attempt; answers what is to be noted: :delivered, a dead letter's reason, or nil.
+    # One attempt; returns what is to be noted: :delivered, a dead letter's reason, or nil.
     def __attempt(message)
       message.attempts = @failures + 1
       entry = [Fiber.current, message]
@@ -263,7 +263,7 @@ module FUSE
       $stderr.puts "fusuma: give_up: #{failure.message} (#{failure.class})"
     end
 
-    # An unmount cuts a pause short once: somebody waits for the rest to be delivered.
+    # An unmount cuts a pause short once: the rest is to be delivered before it ends.
     def __wait_before_next_attempt
       seconds = [@pause * 2.0**[@failures - 1, 32].min, @longest_pause].min
       deadline = FUSE.__uptime + seconds

@@ -1,4 +1,4 @@
-# Child processes: Process, $?, system, spawn, backticks and IO.popen. Whoever waits for a child, or
+# Child processes: Process, $?, system, spawn, backticks and IO.popen. A task that waits for a child, or
 # for what it says, gives the VM back meanwhile.
 #
 # Natives used:
@@ -81,7 +81,7 @@ module Process
     "time", "times", "trap", "type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while"
   ]
 
-  # Children of `spawn` that nobody has waited for.
+  # Children of `spawn` that have not been waited for.
   @children = []
 
   class << self
@@ -119,7 +119,7 @@ module Process
       pids.size
     end
 
-    # Waits for one child, or for whichever of spawn's ends first. Answers its pid and sets $?.
+    # Waits for one child, or for whichever of spawn's ends first. Returns its pid and sets $?.
     def wait(pid = -1, flags = 0)
       pids = pid > 0 ? [pid] : @children.dup
       raise Errno::ECHILD if pids.empty?
@@ -239,7 +239,7 @@ module Process
 end
 
 class IO
-  # What IO.popen answers: a pipe from a child process, to it, or both.
+  # What IO.popen returns: a pipe from a child process, to it, or both.
   class Child < IO
     attr_reader :pid
 
@@ -272,7 +272,7 @@ class IO
       nil
     end
 
-    # As close, for when nobody has the time to wait: the child is told to end.
+    # As close, for when there is no time to wait: the child is told to end.
     def __leave
       Process.__abandon(@pid, 15)
       @pid = nil
@@ -300,7 +300,7 @@ class IO
       end
       io = Child.for_fd(own_input || own_output, reading ? "r" : "w")
       io.__start(pid, reading && writing ? own_output : nil)
-      # Not block_given?, which mruby 3.1 answers wrongly where there are keywords.
+      # Not block_given?, which is wrong in mruby 3.1 where there are keywords.
       return io unless block
       begin
         block.call(io)
@@ -315,7 +315,7 @@ class IO
 end
 
 module Kernel
-  # Runs a command with this process's own input and output: true where it answered 0, false where
+  # Runs a command with this process's own input and output: true where its status is 0, false where
   # it did not, nil where there is no such command.
   def system(*command, **options)
     pid = Process.__command(command, options)

@@ -1,4 +1,4 @@
-# What turns do for each other while they wait: hooks and background work run one at a time, but each
+# What tasks do for each other while they wait: hooks and background work run one at a time, but each
 # that waits lets others in.
 #
 #   FUSE::Event   something that one waits for and another brings about
@@ -14,7 +14,7 @@ module FUSE
       @waiting = []
     end
 
-    # Waits until somebody calls `wake`: true; false where the seconds were over before.
+    # Waits until a task calls `wake`: true; false where the seconds were over before.
     def wait(seconds = nil)
       ticket = FUSE.__ticket
       @waiting << ticket
@@ -23,7 +23,7 @@ module FUSE
       @waiting.delete(ticket)
     end
 
-    # Wakes everybody who waits now.
+    # Wakes every task that waits now.
     def wake
       @waiting.each { |ticket| FUSE.__wake(ticket) }
       nil
@@ -39,7 +39,7 @@ end
 class ClosedQueueError < StopIteration; end
 class ThreadError < StandardError; end
 
-# Hands objects from one turn to another, in order.
+# Hands objects from one task to another, in order.
 class Queue
   def initialize(items = [])
     @items = items.to_a.dup
@@ -72,7 +72,7 @@ class Queue
   alias shift pop
   alias deq pop
 
-  # No more objects are taken, and nobody waits any more.
+  # No more objects are taken, and no task waits any more.
   def close
     @closed = true
     @changed.wake
@@ -102,7 +102,7 @@ class Queue
   end
 end
 
-# Keeps others out of what one turn does, also while that waits.
+# Keeps others out of what one task does, also while that waits.
 class Mutex
   def initialize
     @locked = false
@@ -140,7 +140,7 @@ class Mutex
   end
 end
 
-# Seconds on a clock that nobody sets.
+# Seconds on a clock that is never set.
 def FUSE.__uptime
   Process.clock_gettime(Process::CLOCK_MONOTONIC)
 end

@@ -103,7 +103,7 @@ module FUSE
   @spare_structs = {}
 
   class << self
-    # To be called before the script is: what is there now is nobody's who is reloaded.
+    # To be called before the script is: what is there now does not belong to a script that is reloaded.
     def __begin_loading
       @base_constants = Object.constants(false)
       @base_globals = global_variables
@@ -143,7 +143,7 @@ module FUSE
     end
 
     # To be called when it has been evaluated again: puts back the objects that it made as before.
-    # Answers what changed.
+    # Returns what changed.
     def __end_reload
       changed = []
       shapes = {}
