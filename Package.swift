@@ -40,7 +40,7 @@ let package = Package(
     // Swift faces of the C libraries; each could serve another program.
     .target(name: "Ruby", dependencies: ["CMRuby"], swiftSettings: strict),
     .target(name: "System", dependencies: ["CLinux"], swiftSettings: strict),
-    .target(name: "FUSE", dependencies: ["CFuse", "System"], swiftSettings: strict),
+    .target(name: "FUSE", dependencies: ["CFuse", "CLinux", "System"], swiftSettings: strict),
     .target(name: "HTTP", dependencies: ["CCurl"], swiftSettings: strict),
     .target(name: "Formats", dependencies: ["CSimdjson"], swiftSettings: strict),
     .target(name: "Terminal", dependencies: ["CEdit", "System"], swiftSettings: strict),

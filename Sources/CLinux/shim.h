@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "connection.h"
+
 // pidfd_open(2). glibc knows it since 2.36 only, and syscall is variadic, which Swift cannot call.
 static inline int clinux_pidfd_open(pid_t process, unsigned int flags) {
   return (int)syscall(SYS_pidfd_open, process, flags);
@@ -29,13 +31,17 @@ extern int posix_spawn_file_actions_addchdir_np(
 // fork(2), which Swift does not offer because most programs have threads by then; this one has none.
 static inline pid_t clinux_fork(void) { return fork(); }
 
-extern pid_t _Fork(void);
-// For a signal handler, which may call little else: says a line, takes a mount away however busy it
-// is, and ends the process with status 1. fusermount3(1) mounts and unmounts for ordinary users too.
-static inline void clinux_give_up(const char *line, size_t count, const char *mountpoint) {
+// For a signal handler, which may call little else: says a line, aborts a connection and takes its mount
+// away however busy it is, if there is any, and ends the process with status 1. The guard, if there is one, is ended first:
+// when this process is gone the number of the connection may be another mount's. fusermount3(1) mounts and
+// unmounts for ordinary users too.
+static inline void clinux_give_up(
+    const char *line, size_t count, const char *mountpoint, int64_t connection, pid_t guard) {
   ssize_t written = write(STDERR_FILENO, line, count);
   (void)written;
-  pid_t child = _Fork();
+  if (guard > 0) kill(guard, SIGKILL);
+  if (connection >= 0) clinux_abort_connection((unsigned int)connection);
+  pid_t child = *mountpoint ? _Fork() : -1;
   if (child == 0) {
     execlp("fusermount3", "fusermount3", "-u", "-z", "-q", "--", mountpoint, (char *)NULL);
     _exit(127);

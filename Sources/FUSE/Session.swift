@@ -4,6 +4,7 @@
 // poll handle holds it by itself, so deinit comes after the last of them.
 
 import CFuse
+import CLinux
 import Glibc
 public import System
 
@@ -42,6 +43,10 @@ public struct MountedPlace: Sendable {
   let device: String?
   /// Whether the mount is still there, and nothing over it.
   public var isOurs: Bool { device == nil || MountTable.last(at: path)?.device == device }
+  /// The connection's number: the minor one of the mount's device. nil where it is not known.
+  public var connectionNumber: UInt32? {
+    device.flatMap { $0.hasPrefix("0:") ? UInt32($0.dropFirst(2)) : nil }
+  }
 }
 
 /// A filesystem's connection with the kernel: libfuse's low-level session.
@@ -153,6 +158,13 @@ public final class Session {
       close(nothing)
       isDisconnected = true
     }
+  }
+
+  /// Ends the connection at once, while the filesystem is mounted: what waits for a reply gets ECONNABORTED.
+  ///
+  /// See fusectl in the kernel's documentation of FUSE.
+  public func abort() {
+    if let number = place?.connectionNumber { clinux_abort_connection(number) }
   }
 
   /// What to wait on until a request can be received; -1 before the mount and after the unmount.

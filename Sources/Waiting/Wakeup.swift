@@ -22,6 +22,10 @@ public enum Wakeup {
   private static let descriptor = Atomic<Int32>(-1)
   /// The mount point, as a C string, for when Ruby holds the mount up; 0 for none.
   private static let mountPoint = Atomic<UInt>(0)
+  /// The number of its connection; -1 for none.
+  private static let connection = Atomic<Int64>(-1)
+  /// The process that guards it; 0 for none.
+  private static let guardProcess = Atomic<Int32>(0)
   /// When the first of the signals came that were not looked at yet, in nanoseconds.
   private static let firstCame = Atomic<UInt64>(0)
   /// How long a signal may go unheeded before the next one does not wait any more, in nanoseconds.
@@ -56,12 +60,33 @@ public enum Wakeup {
     handle(SIGPIPE) { _ in }
   }
 
-  /// Names what is to be taken away when Ruby comes to no end and signals come again; nil for nothing.
-  package static func guardMount(_ path: String?) {
+  /// Names what is to be taken away when Ruby comes to no end and signals come again. With an empty path
+  /// nothing is, and with nil the process does not end then.
+  package static func guardMount(_ path: String?, connection number: UInt32? = nil) {
+    connection.store(number.map(Int64.init) ?? -1, ordering: .sequentiallyConsistent)
     let copy = path.flatMap { strdup(RawText.cString($0)) }
     let old = mountPoint.exchange(UInt(bitPattern: copy), ordering: .sequentiallyConsistent)
     // A handler may be reading it on this thread only, and this thread is here.
     free(UnsafeMutablePointer<CChar>(bitPattern: old))
+  }
+
+  /// Starts a process that aborts the connection when this one is killed, unless there is one already; to
+  /// be called on the VM's thread, before anything that may be held up in the kernel.
+  ///
+  /// Without it, as where there may be no more processes, everything is as it is, until a kill(1).
+  package static func startGuard() {
+    let number = connection.load(ordering: .relaxed)
+    guard number >= 0, guardProcess.load(ordering: .relaxed) == 0 else { return }
+    let process = clinux_start_guard(UInt32(truncatingIfNeeded: number))
+    if process > 0 { guardProcess.store(process, ordering: .sequentiallyConsistent) }
+  }
+
+  /// Ends that process, and lets nothing be taken away any more when signals come again. To be called once
+  /// the mount is gone: its place and its number may be another one's then.
+  package static func endGuard() {
+    guardMount("")
+    let process = guardProcess.exchange(0, ordering: .sequentiallyConsistent)
+    if process > 0 { clinux_end_guard(process) }
   }
 
   /// In a handler: where an earlier signal has not been taken for a while, the thread is in Ruby code
@@ -76,7 +101,8 @@ public enum Wakeup {
     guard let path, now - firstCame.load(ordering: .relaxed) > patience else { return }
     clinux_give_up(
       UnsafeRawPointer(heldUp.utf8Start).assumingMemoryBound(to: CChar.self),
-      heldUp.utf8CodeUnitCount, path)
+      heldUp.utf8CodeUnitCount, path, connection.load(ordering: .relaxed),
+      guardProcess.load(ordering: .relaxed))
   }
   private static let heldUp: StaticString =
     "fusuma: the script does not come to an end: unmounting without it\n"

@@ -28,6 +28,7 @@ extension Mount {
     if !session.hasEnded { unmountCleanly(session) }
     endNotifications(session)
     session.unmount()
+    Wakeup.endGuard()
     leavePoint()
     Wakeup.watch(-1)
     takeTime(background.callAtUnmount)
@@ -43,10 +44,12 @@ extension Mount {
   }
 
   /// Sends no more notifications. One that is held up in the kernel is by a request of ours: all that
-  /// wait are let go of then.
+  /// wait are let go of then; and where another request came meanwhile, the connection is aborted.
   private func endNotifications(_ session: Session) {
     if notifications.stop(within: 0) { return }
     scheduler.abandonParked()
+    if notifications.stop(within: Mount.graceForNotifications) { return }
+    session.abort()
     _ = notifications.stop(within: Mount.graceForNotifications)
   }
 

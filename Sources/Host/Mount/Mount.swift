@@ -82,8 +82,9 @@ final class Mount {
       throw HostError("could not mount \(given): \(Mount.advice(error))")
     }
     self.point = point.path
-    Wakeup.guardMount(point.path)
+    Wakeup.guardMount(point.path, connection: session.place?.connectionNumber)
     defer {
+      Wakeup.endGuard()
       Wakeup.guardMount(nil)
       self.point = nil
     }

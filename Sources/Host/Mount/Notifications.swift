@@ -9,6 +9,7 @@ import FUSE
 import Glibc
 import Synchronization
 import System
+import Waiting
 
 /// Sends notifications from threads of its own, those about one directory in their order.
 final class Notifications: Sendable {
@@ -48,7 +49,7 @@ final class Notifications: Sendable {
   }
 
   /// Sends a notification about a directory, or something in it, some time soon; without a session it is
-  /// dropped.
+  /// dropped. To be called on the VM's thread.
   func post(about directory: NodeID, _ job: @escaping Job) {
     let starts = state.withLock { state in
       guard state.notifier != nil else { return false }
@@ -62,6 +63,7 @@ final class Notifications: Sendable {
       return true
     }
     guard starts else { return }
+    Wakeup.startGuard()
     var thread = pthread_t()
     if startThread(isDetached: true, thread: &thread, { [self] in serve(directory) }) == 0 {
       return
