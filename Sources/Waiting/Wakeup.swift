@@ -60,6 +60,14 @@ public enum Wakeup {
     handle(SIGPIPE) { _ in }
   }
 
+  /// Whether a signal is ignored, as nohup(1) lets a program begin.
+  package static func isIgnored(_ number: Int32) -> Bool {
+    var action = sigaction()
+    guard sigaction(number, nil, &action) == 0 else { return false }
+    return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+      == unsafeBitCast(SIG_IGN, to: Int.self)
+  }
+
   /// Names what is to be taken away when Ruby comes to no end and signals come again. With an empty path
   /// nothing is, and with nil the process does not end then.
   package static func guardMount(_ path: String?, connection number: UInt32? = nil) {

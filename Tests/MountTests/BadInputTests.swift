@@ -198,6 +198,51 @@ import Testing
     }
   }
 
+  @Test func aDeadMountIsKnownAsDeadWhateverIsCachedOfIt() throws {
+    let script = "FUSE.attr_timeout = 3600\n" + Self.good
+    try withMount(.source(script), ending: .killed(by: SIGKILL)) { mount in
+      var information = stat()
+      try #require(stat(mount.path, &information) == 0)
+      mount.program.signal(SIGKILL)
+      mount.program.wait()
+      try #require(stat(mount.path, &information) == 0, "nothing is cached")
+      let words = [Mount.binary, "script.rb", "mnt"]
+      let refused = try run(words, in: mount.folder.path)
+      #expect(refused.status == 1)
+      #expect(refused.errors.contains("mnt is a dead mount"), "\(refused)")
+      let forced = try Program(words + ["--force"], in: mount.folder.path)
+      #expect(try eventually { try mount.sh("stat -f -c %T .").output == "fuseblk\n" })
+      forced.signal(SIGTERM)
+      #expect(forced.wait() == .exited(0), "\(forced.errors)")
+    }
+  }
+
+  @Test func aRootThatIsNoDirectoryCostsOneOperation() throws {
+    let script: Script = """
+      FUSE.attr_timeout = 0
+      class Odd
+        def initialize(path) = @path = path
+        def on_getattr
+          return FUSE::Stat.file(nil) unless @path == "/"
+          $odd ? ($odd = false; FUSE::Stat.file(3)) : FUSE::Stat.directory
+        end
+        def on_readdir = ["a"]
+        def on_read_all = ($odd = true).inspect
+      end
+      FUSE.run Odd
+      """
+    try withMount(script, reports: true) { mount in
+      var information = stat()
+      for _ in 0..<2 {
+        try #expect(mount.read("a") == "true")
+        #expect(stat(mount.path, &information) == -1 && errno == EIO)
+        #expect(stat(mount.path, &information) == 0)
+        try #expect(mount.list() == ["a"])
+      }
+      #expect(mount.log.contains("the attributes of a directory for /"), "\(mount.log)")
+    }
+  }
+
   @Test(.enabled(if: geteuid() == 0, "two users are needed"))
   func aDeadMountOfSomebodyElseStays() throws {
     try withMount(.source(Self.good), ending: .killed(by: SIGKILL)) { mount in

@@ -39,6 +39,21 @@ import Testing
     }
   }
 
+  @Test func aTerminalThatIsNotToBeMindedEndsNothing() throws {
+    let folder = try Folder()
+    try folder.write("script.rb", Self.one + "FUSE.run One")
+    let point = try folder.makeDirectory("mnt")
+    let program = try Program(
+      ["sh", "-c", "trap '' HUP; exec $0 script.rb mnt", Mount.binary], in: folder.path)
+    defer { _ = umount2(point, 2) }
+    try #require(eventually { MountTable.has(point) })
+    program.signal(SIGHUP)
+    #expect(!eventually(within: 1) { program.hasEnded })
+    try #expect(folder.read("mnt/file") == "text")
+    program.signal(SIGTERM)
+    #expect(program.wait() == .exited(0))
+  }
+
   /// Interrupts a mount while a shell has a file of it open, until it is through with some commands.
   private func interrupted(_ user: User, whileHeldBy commands: String) throws -> (
     path: String, log: String
@@ -100,6 +115,29 @@ import Testing
       let identity = try run(["ps", "-o", "sid=,tty=", "-p", pid]).output
       #expect(identity.split(separator: " ").map(String.init) == [pid, "?\n"])
     }
+  }
+
+  @Test func reportsFromTheBackgroundGoOnIntoAPipe() throws {
+    let folder = try Folder()
+    try folder.write(
+      "script.rb",
+      Self.one + """
+        class One
+          def on_read_all = raise("told from the background")
+        end
+        FUSE.run One
+        """)
+    let point = try folder.makeDirectory("mnt")
+    let reader = try Program(
+      ["sh", "-c", "{ $0 -d script.rb mnt 2>&1 >&3 | cat; } 3>/dev/null", Mount.binary],
+      in: folder.path)
+    defer { _ = umount2(point, 2) }
+    try #require(eventually { MountTable.has(point) })
+    try #expect(run(["cat", "mnt/file"], in: folder.path).status == 1)
+    #expect(eventually { reader.output.contains("told from the background") })
+    try #expect(run(["fusermount3", "-u", point]).status == 0)
+    // What reads finds the end once the mount is over.
+    #expect(reader.wait() == .exited(0))
   }
 
   @Test func staysInFrontWhereTheCommandLineSaysSo() throws {

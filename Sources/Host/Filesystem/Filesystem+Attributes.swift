@@ -44,7 +44,15 @@ extension Filesystem {
       stat.mode = S_IFDIR | 0o755
       return node.isRoot ? attributes(from: stat, of: node) : nil
     }
-    if let stat = try results.statLike(of: result) { return attributes(from: stat, of: node) }
+    if let stat = try results.statLike(of: result) {
+      // The kernel gives up an inode whose type changes, and would never ask for the root again.
+      guard stat.isDirectory || !node.isRoot else {
+        throw results.wrong(
+          result, try results.value(of: result), "the attributes of a directory for /",
+          example: "FUSE::Stat.directory")
+      }
+      return attributes(from: stat, of: node)
+    }
     // The script no longer knows a file that was unlinked but is still open.
     guard !node.isLinked, var last = node.attributes else { return nil }
     last.nlink = 0

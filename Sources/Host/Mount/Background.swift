@@ -38,8 +38,9 @@ struct Background {
     }
   }
 
-  /// Lets the first process end with `status`, and lets go of the terminal and of pipes that others
-  /// may wait at; what is redirected to a file stays so.
+  /// Lets the first process end with `status`, and lets go of the terminal; what is redirected to a file
+  /// stays so, and standard error also where it is a pipe or a socket. Standard output is let go of there,
+  /// as others may wait for its end.
   func leave(status: UInt8) {
     var status = status
     // A first process that is gone needs no report.
@@ -49,8 +50,15 @@ struct Background {
     guard null >= 0 else { return }
     for number in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
       var information = stat()
-      let isFile = fstat(number, &information) == 0 && information.st_mode & S_IFMT == S_IFREG
-      if number == STDIN_FILENO || !isFile { dup2(null, number) }
+      let type = fstat(number, &information) == 0 ? information.st_mode & S_IFMT : 0
+      let keeps =
+        switch number {
+        case STDIN_FILENO: false
+        case STDOUT_FILENO: type == S_IFREG
+        // Reports go on to what collects them.
+        default: type == S_IFREG || type == S_IFIFO || type == S_IFSOCK
+        }
+      if !keeps { dup2(null, number) }
     }
     if null > STDERR_FILENO { close(null) }
   }

@@ -74,8 +74,13 @@ final class Mount {
     try inspection.startTrace()
     let session = try makeSession()
     // From here on a signal must not leave a mount behind that nothing serves.
-    Wakeup.install(catching: Mount.endings)
-    defer { Wakeup.uninstall(Mount.endings) }
+    let goesToBackground = configuration.daemonize ?? filesystem.options.daemonize
+    // In front SIGHUP says that the terminal is gone, which nohup(1) has said not to mind.
+    let caught = Mount.endings.filter {
+      $0 != SIGHUP || goesToBackground || !Wakeup.isIgnored(SIGHUP)
+    }
+    Wakeup.install(catching: caught)
+    defer { Wakeup.uninstall(caught) }
     do throws(MountError) {
       try session.mount(at: RawText.cString(point.path))
     } catch {
@@ -89,7 +94,7 @@ final class Mount {
       self.point = nil
     }
     var daemon: Background?
-    if configuration.daemonize ?? filesystem.options.daemonize {
+    if goesToBackground {
       do throws(HostError) { daemon = try .enter() } catch {
         session.unmount()
         throw error

@@ -15,12 +15,14 @@ struct MountPoint {
   init(_ given: String, force: Bool) throws(HostError) {
     guard !given.isEmpty else { throw HostError("the mount point is an empty name") }
     let place = Path.resolvingParent(of: given) ?? given
-    if MountPoint.mount(at: place) != nil, !MountPoint.answers(place) {
-      try MountPoint.refuse(given, mountedAt: place)
-    }
     var information = stat()
-    if stat(RawText.cString(given), &information) != 0 {
-      switch errno {
+    var code = MountPoint.mount(at: place) == nil ? 0 : MountPoint.ask(place)
+    if code == nil { try MountPoint.refuse(given, mountedAt: place) }
+    let isDead = code == ENOTCONN || code == ECONNABORTED
+    // Of a dead mount the kernel may still know the attributes.
+    if !isDead { code = stat(RawText.cString(given), &information) == 0 ? 0 : errno }
+    if let code, code != 0 {
+      switch code {
       case ENOENT:
         throw HostError("the mount point \(given) does not exist; mkdir \(given) makes it")
       case ENOTCONN, ECONNABORTED:
@@ -35,7 +37,7 @@ struct MountPoint {
         }
       default:
         // A live mount whose script fails, or of another user, which lets no other in.
-        let reason = String(cString: strerror(errno))
+        let reason = String(cString: strerror(code))
         try MountPoint.refuse(given, mountedAt: place)
         throw HostError("the mount point \(given): \(reason)")
       }
@@ -55,25 +57,25 @@ struct MountPoint {
     MountTable.last(at: path).flatMap { $0.type.hasPrefix("fuse") ? $0 : nil }
   }
 
-  /// Whether a mount can be asked: one that its script holds up does not answer.
-  private static func answers(_ path: String) -> Bool {
+  /// Asks a mount for what the kernel never has cached, which is statvfs(3); returns 0 or an errno, or nil
+  /// where there is no reply, as the script holds it up.
+  private static func ask(_ path: String) -> Int32? {
     // Asked on a thread, which is through by the time that the process may fork, or is left behind
     // with it.
-    let hasAnswered = Atomic1(0)
+    let reply = Atomic1(-1)
     var thread = pthread_t()
     let code = startThread(isDetached: false, thread: &thread) {
-      var information = stat()
-      _ = stat(RawText.cString(path), &information)
-      hasAnswered.store(1)
+      var information = statvfs()
+      reply.store(statvfs(RawText.cString(path), &information) == 0 ? 0 : errno)
     }
-    guard code == 0 else { return true }
+    guard code == 0 else { return 0 }
     let deadline = monotonicNanoseconds() + patience
-    while hasAnswered.load() == 0 {
-      guard monotonicNanoseconds() < deadline else { return false }
+    while reply.load() < 0 {
+      guard monotonicNanoseconds() < deadline else { return nil }
       usleep(1000)
     }
     pthread_join(thread, nil)
-    return true
+    return reply.load()
   }
 
   /// How long a mount that is in the way may take to answer, in nanoseconds.
