@@ -24,44 +24,50 @@ extern char *program_invocation_name;
 // What fcntl.h and sys/mount.h define, which are Glibc's to import.
 enum { clinux_O_RDONLY = 0, clinux_O_WRONLY = 1, clinux_O_CLOEXEC = 02000000 };
 enum { clinux_MS_REC = 0x4000, clinux_MS_PRIVATE = 0x40000, clinux_NEWNS = 0x20000 };
+enum { clinux_SHARE_FILES = 0x400 };
 #define CLINUX_CONNECTIONS "/sys/fs/fuse/connections"
 
 static inline int clinux_open(const char *path, int flags) {
   return (int)syscall(SYS_openat, -100 /* AT_FDCWD */, path, flags | clinux_O_CLOEXEC, 0);
 }
 
-// Writes to the connection's file in fusectl, which belongs to the user who mounted; returns 0, or -1 where
-// there is no such file. The number of a connection is the minor one of its mount's device.
-static inline int clinux_write_abort(unsigned int number) {
+// Opens the connection's file in fusectl, which belongs to the user who mounted; returns -1 where there is
+// no such file. The number of a connection is the minor one of its mount's device.
+static inline int clinux_open_abort(unsigned int number) {
   char path[64] = CLINUX_CONNECTIONS "/";
   char digits[12];
   size_t end = strlen(path), count = 0;
   do digits[count++] = (char)('0' + number % 10); while ((number /= 10) != 0);
   while (count > 0) path[end++] = digits[--count];
   memcpy(path + end, "/abort", sizeof "/abort");
-  int file = clinux_open(path, clinux_O_WRONLY);
+  return clinux_open(path, clinux_O_WRONLY);
+}
+
+// The same in a process of its own, which goes to a mount namespace of its own: where fusectl is not mounted
+// root mounts it there, and no other process sees that.
+static inline int clinux_open_abort_alone(unsigned int number) {
+  int file = clinux_open_abort(number);
+  if (file >= 0) return file;
+  if (syscall(SYS_unshare, clinux_NEWNS) != 0) return -1;
+  if (syscall(SYS_mount, "none", "/", NULL, clinux_MS_REC | clinux_MS_PRIVATE, NULL) != 0) return -1;
+  if (syscall(SYS_mount, "none", CLINUX_CONNECTIONS, "fusectl", 0, NULL) != 0) return -1;
+  return clinux_open_abort(number);
+}
+
+// Aborts the connection whose file is open; returns 0, or -1 where it is gone, or the file is none.
+static inline int clinux_write_abort(int file) {
   if (file < 0) return -1;
   ssize_t written = write(file, "1", 1);
   close(file);
   return written == 1 ? 0 : -1;
 }
 
-// Aborts a connection from a process of its own, which may go to a mount namespace of its own: where
-// fusectl is not mounted root mounts it there, and no other process sees that.
-static inline void clinux_abort_alone(unsigned int number) {
-  if (clinux_write_abort(number) == 0) return;
-  if (syscall(SYS_unshare, clinux_NEWNS) != 0) return;
-  if (syscall(SYS_mount, "none", "/", NULL, clinux_MS_REC | clinux_MS_PRIVATE, NULL) != 0) return;
-  if (syscall(SYS_mount, "none", CLINUX_CONNECTIONS, "fusectl", 0, NULL) != 0) return;
-  clinux_write_abort(number);
-}
-
 // Aborts a connection: what waits for a reply gets ECONNABORTED, and there are no more requests.
 static inline void clinux_abort_connection(unsigned int number) {
-  if (clinux_write_abort(number) == 0) return;
+  if (clinux_write_abort(clinux_open_abort(number)) == 0) return;
   pid_t child = _Fork();
   if (child == 0) {
-    clinux_abort_alone(number);
+    clinux_write_abort(clinux_open_abort_alone(number));
     _exit(0);
   }
   if (child > 0) waitpid(child, NULL, 0);
@@ -102,6 +108,20 @@ static inline int clinux_has_crashed(pid_t process) {
   return strstr(text, "\nCoreDumping:\t1") != NULL;
 }
 
+// Opens the connection's file for as long as the guard lives: so it is the file of this connection, and not of
+// a later one of the same number. A child that shares the descriptors opens it, because a mount namespace that
+// lasts would keep the mount; its status is the descriptor, of which there are hardly any.
+static inline int clinux_hold_connection(unsigned int number) {
+  pid_t child = (pid_t)syscall(SYS_clone, clinux_SHARE_FILES, 0, 0, 0, 0);
+  if (child == 0) {
+    int file = clinux_open_abort_alone(number);
+    _exit(file < 0 || file > 100 ? 255 : file);
+  }
+  int status = 255;
+  if (child < 0 || waitpid(child, &status, __WCLONE) != child) return -1;
+  return WIFEXITED(status) && WEXITSTATUS(status) != 255 ? WEXITSTATUS(status) : -1;
+}
+
 // What a guard does, with all signals blocked: it aborts the connection when the thread that started it
 // ends, or its process crashes. The process may still be there then: another thread is in the kernel, held
 // up.
@@ -114,6 +134,9 @@ static inline _Noreturn void clinux_guard(unsigned int number, pid_t guarded) {
   }
   if (chdir("/") != 0) _exit(1);
   clinux_name_process("fusuma-guard");
+  int connection = clinux_hold_connection(number);
+  // Where the mount is gone by now, the number may be another's.
+  if (connection < 0 || getppid() != guarded) _exit(0);
   sigset_t awaited;
   sigemptyset(&awaited);
   sigaddset(&awaited, clinux_guard_signal);
@@ -122,7 +145,7 @@ static inline _Noreturn void clinux_guard(unsigned int number, pid_t guarded) {
   while (getppid() == guarded && !clinux_has_crashed(guarded)) {
     if (sigtimedwait(&awaited, NULL, &pause) == clinux_guard_signal) break;
   }
-  clinux_abort_alone(number);
+  clinux_write_abort(connection);
   _exit(0);
 }
 

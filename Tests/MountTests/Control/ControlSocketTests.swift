@@ -130,7 +130,9 @@ import Testing
       }
       usleep(200_000)
       try #expect(isWell(mount, socket))
-      #expect(eventually { (try? descriptors(of: mount)) ?? 40 < 40 })
+      #expect(
+        eventually { (try? descriptors(of: mount)) ?? 40 < 40 },
+        "\((try? run(["ls", "-l", "/proc/\(mount.program.pid)/fd"]).output) ?? "")")
     }
   }
 
