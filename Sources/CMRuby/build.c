@@ -115,13 +115,10 @@ static void open_level(
     builder->is_too_deep = true;
     return;
   }
-  if (builder->depth == builder->capacity) {
-    size_t capacity = builder->capacity ? builder->capacity * 2 : 32;
-    struct level *levels = realloc(builder->levels, capacity * sizeof *levels);
-    if (!levels) mrb_exc_raise(mrb, mrb_obj_value(mrb->nomem_err));
-    builder->levels = levels;
-    builder->capacity = capacity;
-  }
+  struct level *levels =
+      cmr_room(builder->levels, builder->depth, &builder->capacity, sizeof *levels);
+  if (!levels) mrb_exc_raise(mrb, mrb_obj_value(mrb->nomem_err));
+  builder->levels = levels;
   mrb_ary_push(mrb, list, container);
   builder->levels[builder->depth++] = (struct level){container, end, is_hash};
 }

@@ -33,6 +33,7 @@
 #include <mruby/internal.h>
 #endif
 
+#include <stdlib.h>
 #include <time.h>
 
 _Static_assert(sizeof(mrb_value) == sizeof(cmr_value), "a value is one word (word boxing)");
@@ -126,6 +127,16 @@ bool cmr_stack_is_short(void);
 
 // An object that ObjectSpace does not show: a script has no way to it. For Arrays (vm.c).
 mrb_value cmr_hide(mrb_state *mrb, mrb_value object);
+
+// Room for one more item behind `count` of them: the items, moved where it took more memory; NULL where there
+// is none, and then they are as before.
+static inline void *cmr_room(void *items, size_t count, size_t *capacity, size_t size) {
+  if (count < *capacity) return items;
+  size_t wanted = *capacity ? *capacity * 2 : 32;
+  void *moved = realloc(items, wanted * size);
+  if (moved) *capacity = wanted;
+  return moved;
+}
 
 // The monotonic clock, in nanoseconds.
 static inline uint64_t cmr_now(void) {

@@ -52,13 +52,9 @@ struct cmr_world {
 
 // The new last item; NULL when out of memory.
 static void *append(struct list *list, size_t size) {
-  if (list->count == list->capacity) {
-    size_t capacity = list->capacity ? list->capacity * 2 : 64;
-    void *items = realloc(list->items, capacity * size);
-    if (!items) return NULL;
-    list->items = items;
-    list->capacity = capacity;
-  }
+  void *items = cmr_room(list->items, list->count, &list->capacity, size);
+  if (!items) return NULL;
+  list->items = items;
   return (char *)list->items + size * list->count++;
 }
 

@@ -172,13 +172,10 @@ static int push_pair(mrb_state *mrb, mrb_value key, mrb_value value, void *pairs
 static void open_level(
     mrb_state *mrb, cmr_writer *writer, mrb_value list, mrb_value members,
     enum level_kind kind) {
-  if (writer->depth == writer->capacity) {
-    size_t capacity = writer->capacity ? writer->capacity * 2 : 32;
-    struct level *levels = realloc(writer->levels, capacity * sizeof *levels);
-    if (!levels) mrb_exc_raise(mrb, mrb_obj_value(mrb->nomem_err));
-    writer->levels = levels;
-    writer->capacity = capacity;
-  }
+  struct level *levels =
+      cmr_room(writer->levels, writer->depth, &writer->capacity, sizeof *levels);
+  if (!levels) mrb_exc_raise(mrb, mrb_obj_value(mrb->nomem_err));
+  writer->levels = levels;
   mrb_ary_push(mrb, list, members);
   writer->levels[writer->depth++] = (struct level){kind, 0};
 }

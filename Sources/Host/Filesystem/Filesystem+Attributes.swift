@@ -56,7 +56,7 @@ extension Filesystem {
     // The script no longer knows a file that was unlinked but is still open.
     guard !node.isLinked, var last = node.attributes else { return nil }
     last.nlink = 0
-    if let size = pendingSize(of: node, through: nil) { last.size = size }
+    if let size = pendingSize(of: node) { last.size = size }
     return last
   }
 
@@ -232,7 +232,7 @@ extension Filesystem {
     attributes.gid = options.gid ?? stat.gid ?? owner.gid
     attributes.rdev = stat.rdev ?? 0
     node.scriptSize = stat.size
-    let size = pendingSize(of: node, through: nil) ?? stat.size
+    let size = pendingSize(of: node) ?? stat.size
     // Also while what is written has a size: the caller that opens the file next finds it handed over.
     node.hasUnknownSize = stat.isRegular && stat.size == nil
     attributes.size = size ?? node.measuredSize ?? 0

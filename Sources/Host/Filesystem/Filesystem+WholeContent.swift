@@ -27,9 +27,10 @@ extension Filesystem {
     _ data: UnsafeRawBufferPointer, at offset: Int64?, _ handle: OpenHandle, _ task: ScriptTask
   ) {
     let limit = options.largestContent
-    let end = offset.map { Int(clamping: $0) } ?? size(of: handle)
+    let place = offset.map { Int(clamping: $0) }
+    let end = place ?? size(of: handle)
     guard end >= 0, end <= limit, data.count <= limit - end else { return fail(task, Errno(EFBIG)) }
-    handle.pending.write(data, at: offset.map { Int(clamping: $0) })
+    handle.pending.write(data, at: place)
     handle.shown = nil
     changed(handle.node)
     reply(task, written: data.count)
@@ -40,14 +41,10 @@ extension Filesystem {
     handle.pending.size(of: Int(clamping: handle.node.scriptSize ?? 0))
   }
 
-  /// The size of a file that is being written to: through a handle, or else through the one that has changed
-  /// something; nil where none has.
-  func pendingSize(of node: Node, through handle: OpenHandle?) -> Int64? {
-    if node.writers.isEmpty { return nil }
-    let writer =
-      handle.flatMap { $0.pending.isEmpty ? nil : $0 }
-      ?? node.writers.last { !$0.pending.isEmpty }
-    return writer.map { Int64(size(of: $0)) }
+  /// The size of a file that is being written to: what the handle makes of it that was opened last, of those
+  /// with changes; nil where none has any.
+  func pendingSize(of node: Node) -> Int64? {
+    node.writers.last { !$0.pending.isEmpty }.map { Int64(size(of: $0)) }
   }
 
   /// Cuts a content off: that of the handle where there is one, else that of the process's own open(2) with

@@ -29,8 +29,6 @@ final class Filesystem: Operations {
   var directoryBuffer = DirectoryBuffer(capacity: 1 << 20)
   /// Whether the script can be loaded again while files are open.
   let mayReload: Bool
-  /// Where it can be, too, by SIGHUP.
-  var isInBackground = false
   /// Whether any class has on_poll; nil until that was asked.
   var isPollDefined: Bool?
   /// The user who mounts: the owner of every file whose stat-like names none.

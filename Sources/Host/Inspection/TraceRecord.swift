@@ -83,13 +83,13 @@ final class TraceNotes {
   /// Takes a name down that has no node yet.
   func take(_ dentry: Dentry) {
     text.removeAll()
-    if !append(path: dentry) { text.removeAll() }
+    dentry.withPath { append(path: $0) }
     pathCount = text.count
   }
 
   func take(_ node: Node, _ detail: TraceRecord.Detail) {
     text.removeAll()
-    if node.isRoot { text.append("/") } else if !append(path: node) { text.removeAll() }
+    node.withPath { append(path: $0) }
     pathCount = text.count
     var room = TraceText.longestDetail
     if case .text(let bytes) = detail { room = bytes.count }
@@ -97,24 +97,9 @@ final class TraceNotes {
     text.append(detail)
   }
 
-  /// Appends a node's path, and nothing of the root's; returns whether it has one. (`Node.path` makes
-  /// an array of it.)
-  private func append(path node: Node) -> Bool {
-    // By a pointer, because a dentry that is copied out of the array counts references four times.
-    node.dentries.withUnsafeBufferPointer { dentries in
-      guard !dentries.isEmpty, let dentry = dentries.baseAddress else { return node.isRoot }
-      return append(path: dentry.pointee)
-    }
-  }
-
-  private func append(path dentry: Dentry) -> Bool {
-    guard append(path: dentry.parent) else { return false }
-    dentry.name.withBytes { name in
-      text.reserve(1 + name.count)
-      text.append("/")
-      text.append(name)
-    }
-    return true
+  private func append(path: UnsafeRawBufferPointer) {
+    text.reserve(path.count)
+    text.append(path)
   }
 
   /// The path, empty where there is none, and the arguments.

@@ -100,7 +100,6 @@ final class Mount {
         throw error
       }
       lifecycle.isInBackground = true
-      filesystem.isInBackground = true
     }
     waiter.startWhenNeeded()
     watch?.serve()
