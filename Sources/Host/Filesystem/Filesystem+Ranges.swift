@@ -199,7 +199,9 @@ extension Filesystem {
     guard let node = node(id, for: task) else { return }
     task.note(node)
     // The kernel takes such a file to be ready at all times, and asks no more.
-    guard mayReload || scheduler.lifecycle.isInBackground || definesPoll() else { return fail(task, Errno(ENOSYS)) }
+    guard mayReload || scheduler.lifecycle.isInBackground || definesPoll() else {
+      return fail(task, Errno(ENOSYS))
+    }
     // A notification wakes the callers that wait for one open file.
     if let handle { node.pollHandles[file.handle] = handle }
     call(
