@@ -1,5 +1,6 @@
 // The mount point: whether it can be one, and what to do about a dead mount that is in the way.
 
+import CLinux
 import FUSE
 import Glibc
 import System
@@ -60,22 +61,26 @@ struct MountPoint {
   /// Asks a mount for what the kernel never has cached, which is statvfs(3); returns 0 or an errno, or nil
   /// where there is no reply, as the script holds it up.
   private static func ask(_ path: String) -> Int32? {
-    // Asked on a thread, which is through by the time that the process may fork, or is left behind
-    // with it.
-    let reply = Atomic1(-1)
-    var thread = pthread_t()
-    let code = startThread(isDetached: false, thread: &thread) {
+    // Asked by a child: one that is held up in the kernel cannot be ended, and a thread would keep this
+    // process from ending, too.
+    let name = RawText.cString(path)
+    let child = clinux_fork()
+    if child == 0 {
+      for number in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] { close(number) }
       var information = statvfs()
-      reply.store(statvfs(RawText.cString(path), &information) == 0 ? 0 : errno)
+      _exit(statvfs(name, &information) == 0 ? 0 : errno)
     }
-    guard code == 0 else { return 0 }
+    guard child > 0 else { return 0 }
     let deadline = monotonicNanoseconds() + patience
-    while reply.load() < 0 {
-      guard monotonicNanoseconds() < deadline else { return nil }
+    var status: Int32 = 0
+    while waitpid(child, &status, WNOHANG) != child {
+      guard monotonicNanoseconds() < deadline else {
+        kill(child, SIGKILL)
+        return nil
+      }
       usleep(1000)
     }
-    pthread_join(thread, nil)
-    return reply.load()
+    return status & 0x7F == 0 ? status >> 8 & 0xFF : EIO
   }
 
   /// How long a mount that is in the way may take to answer, in nanoseconds.
